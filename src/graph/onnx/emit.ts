@@ -1,0 +1,226 @@
+/** @file From a graph to an ONNX model: emission rules applied in order, weights referenced in their files. */
+
+import { assert, type DType, type HostTensor, i64Tensor, sizeOf } from '../../core/index.ts';
+import { bareSymbol, type Dim, type Shape, type SymbolicDim } from '../dim.ts';
+import type { Graph, Port } from '../graph.ts';
+import { type EmitContext, type OnnxAttribute, opTable } from '../op.ts';
+import { ONNX_DTYPE } from '../ops/index.ts';
+import { type LeafNode, type OpNode, scalar, type TensorType, type Value } from '../value.ts';
+import { externalTensorProto, modelProto, nodeProto, tensorProto, valueProto } from './protobuf.ts';
+
+/** Opset 21 has all standard ops used here; `com.microsoft` are ONNX Runtime's own. */
+const OPSETS = { '': 21, 'com.microsoft': 1 } as const;
+
+/** Where a parameter's numbers come from. */
+export type ParamSource =
+  | {
+      readonly kind: 'file';
+      readonly dtype: DType;
+      readonly file: string;
+      readonly offset: number;
+      readonly byteLength: number;
+    }
+  | { readonly kind: 'host'; readonly tensor: HostTensor }
+  /** Fed at each run like an input, as training does. */
+  | { readonly kind: 'input' };
+
+/** Name, type and shape of a model's input or output; unknown sizes have names. */
+export interface OnnxPort {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** A model that ONNX Runtime can load. External data locations are absolute paths less the leading slash. */
+export interface OnnxModel {
+  readonly bytes: Uint8Array;
+  readonly inputs: readonly OnnxPort[];
+  readonly outputs: readonly OnnxPort[];
+}
+
+/** The ONNX form of `graph`, with `source` telling where each parameter lies. */
+export function emitOnnx(graph: Graph, source: (param: Port) => ParamSource): OnnxModel {
+  const emitter = new Emitter(graph);
+  const fed: Port[] = [...graph.inputs];
+  for (const param of graph.params) {
+    const from = source(param);
+    if (from.kind === 'input') fed.push(param);
+    else emitter.addParam(param, from);
+  }
+  for (const node of graph.nodes) emitter.addNode(node as OpNode | LeafNode);
+  for (const output of graph.outputs) emitter.addOutput(output);
+  return emitter.finish(fed, graph.outputs);
+}
+
+const toOnnxPort = ({ name, dtype, shape }: Port): OnnxPort => ({
+  name,
+  dtype,
+  shape: shape.map(d => (typeof d === 'number' ? d : d.key)),
+});
+
+/** Collects nodes and initializers while the graph is walked. */
+class Emitter {
+  readonly #nodes: Uint8Array[] = [];
+  readonly #initializers: Uint8Array[] = [];
+  readonly #names = new Map<string, string>();
+  readonly #shared = new Map<string, string>();
+  readonly #sizeSources = new Map<string, { name: string; axis: number }>();
+  #fresh = 0;
+
+  constructor(graph: Graph) {
+    for (const { value, name } of graph.outputs) this.#reserve(value, name);
+    for (const { value, name, shape } of [...graph.inputs, ...graph.params]) {
+      this.#names.set(`${value.node.id}.0`, name);
+      for (const [axis, d] of shape.entries()) {
+        const symbol = bareSymbol(d);
+        if (symbol && !this.#sizeSources.has(symbol)) this.#sizeSources.set(symbol, { name, axis });
+      }
+    }
+  }
+
+  /**
+   * An op's output that is a graph output takes that name itself: a copying Identity would break buffers that are bound
+   * as input and output at once (key/value cache, parameters).
+   */
+  #reserve(value: Value, name: string): void {
+    const key = `${value.node.id}.${value.index}`;
+    if (value.node.kind === 'op' && !this.#names.has(key)) this.#names.set(key, name);
+  }
+
+  addParam({ name, dtype, shape }: Port, from: Exclude<ParamSource, { kind: 'input' }>): void {
+    const stored = from.kind === 'file' ? from.dtype : from.tensor.dtype;
+    const target = stored === dtype ? name : `${name}:${stored}`;
+    const sizes = shape as readonly number[];
+    if (from.kind === 'host') this.#initializers.push(tensorProto(target, { ...from.tensor, shape: sizes }));
+    else {
+      const place = { location: toLocation(from.file), offset: from.offset, byteLength: from.byteLength };
+      this.#initializers.push(externalTensorProto(target, stored, sizes, place));
+    }
+    if (target !== name) this.#node('Cast', [target], { attributes: { to: ONNX_DTYPE[dtype] }, outputs: [name] });
+  }
+
+  addNode(node: OpNode | LeafNode): void {
+    if (node.kind !== 'op') {
+      assert(node.tensor, `emit: leaf ${node.name} has no data`);
+      this.#names.set(`${node.id}.0`, this.#constant(node.tensor));
+      return;
+    }
+    const record = opTable.get(node.op)!;
+    const outputTypes = record.infer(node.inputs, node.attrs);
+    const outputs = outputTypes.map((_, index) => this.#outputName(node, index));
+    record.emit(this.#context(node, outputs, outputTypes));
+  }
+
+  #outputName(node: OpNode, index: number): string {
+    const key = `${node.id}.${index}`;
+    const name = this.#names.get(key) ?? `v${node.id}${index === 0 ? '' : `_${index}`}`;
+    this.#names.set(key, name);
+    return name;
+  }
+
+  addOutput({ name, value }: Port): void {
+    if (this.#nameOf(value) !== name) this.#node('Identity', [this.#nameOf(value)], { outputs: [name] });
+  }
+
+  finish(fed: readonly Port[], outputs: readonly Port[]): OnnxModel {
+    const inputs = fed.map(toOnnxPort);
+    const results = outputs.map(toOnnxPort);
+    const parts = {
+      nodes: this.#nodes,
+      initializers: this.#initializers,
+      inputs: inputs.map(p => valueProto(p.name, p.dtype, p.shape)),
+      outputs: results.map(p => valueProto(p.name, p.dtype, p.shape)),
+    };
+    return { bytes: modelProto(parts, OPSETS), inputs, outputs: results };
+  }
+
+  #context(node: OpNode, outputs: readonly string[], outputTypes: readonly TensorType[]): EmitContext<object> {
+    return {
+      attrs: node.attrs,
+      inputs: node.inputs.map(value => this.#nameOf(value)),
+      outputs,
+      inputTypes: node.inputs,
+      outputTypes,
+      node: (opType, inputs, options = {}) => this.#node(opType, inputs, options),
+      ints: values => this.#constant(i64Tensor([values.length], values)),
+      dims: dims => this.#dims(dims),
+      scalar: (value, dtype) => this.#constant((scalar(value, dtype).node as LeafNode).tensor!),
+    };
+  }
+
+  #nameOf(value: Value): string {
+    const name = this.#names.get(`${value.node.id}.${value.index}`);
+    assert(name !== undefined, `emit: value %${value.id} has no name yet`);
+    return name;
+  }
+
+  #node(
+    opType: string,
+    inputs: readonly string[],
+    options: { attributes?: Readonly<Record<string, OnnxAttribute>>; domain?: string; outputs?: readonly string[] },
+  ): string {
+    const outputs = options.outputs ?? [`t${++this.#fresh}`];
+    this.#nodes.push(nodeProto(opType, options.domain ?? '', inputs, outputs, options.attributes ?? {}));
+    return outputs[0]!;
+  }
+
+  /** An initializer; small equal ones are shared. */
+  #constant(tensor: HostTensor): string {
+    const small = sizeOf(tensor.shape) <= 16;
+    const key = `${tensor.dtype}[${tensor.shape}]${small ? tensor.data.join() : ''}`;
+    const known = small ? this.#shared.get(key) : undefined;
+    if (known) return known;
+    const name = `c${++this.#fresh}`;
+    this.#initializers.push(tensorProto(name, tensor));
+    if (small) this.#shared.set(key, name);
+    return name;
+  }
+
+  /** An i64 vector with the sizes: constant where all are numbers, else computed from the shapes of graph inputs. */
+  #dims(dims: Shape): string {
+    if (dims.every(d => typeof d === 'number')) return this.#constant(i64Tensor([dims.length], dims as number[]));
+    const key = `dims ${dims.join()}`;
+    const known = this.#shared.get(key);
+    if (known) return known;
+    const parts = dims.map(d => this.#oneDim(d));
+    const name = parts.length === 1 ? parts[0]! : this.#node('Concat', parts, { attributes: { axis: 0 } });
+    this.#shared.set(key, name);
+    return name;
+  }
+
+  #oneDim(d: Dim): string {
+    if (typeof d === 'number') return this.#constant(i64Tensor([1], [d]));
+    const key = `dim ${d.key}`;
+    const known = this.#shared.get(key);
+    if (known) return known;
+    const name = this.#polynomial(d);
+    this.#shared.set(key, name);
+    return name;
+  }
+
+  #polynomial(d: SymbolicDim): string {
+    const terms = [...d.terms].map(([monomial, count]) => {
+      const factors = monomial === '' ? [] : monomial.split('*').map(symbol => this.#size(symbol));
+      if (count !== 1 || factors.length === 0) factors.push(this.#constant(i64Tensor([1], [count])));
+      return factors.reduce((a, b) => this.#node('Mul', [a, b], {}));
+    });
+    return terms.reduce((a, b) => this.#node('Add', [a, b], {}));
+  }
+
+  /** The run-time value of a named size, as a vector of one element. */
+  #size(symbol: string): string {
+    const key = `size ${symbol}`;
+    const known = this.#shared.get(key);
+    if (known) return known;
+    const from = this.#sizeSources.get(symbol);
+    assert(from, `emit: no graph input shows the size ${symbol}`);
+    const name = this.#node('Shape', [from.name], { attributes: { start: from.axis, end: from.axis + 1 } });
+    this.#shared.set(key, name);
+    return name;
+  }
+}
+
+/** ONNX wants a path relative to a folder; the runtime names the root as that folder. */
+function toLocation(file: string): string {
+  return file.replaceAll('\\', '/').replace(/^([A-Za-z]:)?\/+/, '');
+}
