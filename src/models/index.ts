@@ -1,0 +1,10 @@
+export * from './config.ts';
+export { Fields, type JsonObject } from './fields.ts';
+export { imageTokenCount } from './image-layout.ts';
+export { initialTensor } from './init.ts';
+export * from './language/llama.ts';
+export * from './llava.ts';
+export { projector } from './projector.ts';
+export * from './vision/clip.ts';
+export { clipVisionHidden } from './vision/clip-vision.ts';
+export { CLIP_NAMES, LLAMA_NAMES, LLAVA_NAMES, type NameRule, ourName } from './weight-names.ts';

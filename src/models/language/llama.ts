@@ -1,0 +1,146 @@
+/**
+ * @file Llama-type decoders (Touvron et al. 2023): pre-norm blocks of rotary attention and a gated MLP. Names as in
+ * `transformers`. Shapes: B sequences, T tokens, D hidden width, P cache positions.
+ */
+
+import {
+  add,
+  type Dim,
+  gather,
+  groupQueryAttention,
+  input,
+  type KeyValuePair,
+  matMul,
+  mul,
+  reshape,
+  rotaryEmbedding,
+  shapeSize,
+  type Value,
+} from '../../graph/index.ts';
+import {
+  activate,
+  attend,
+  embedding,
+  linear,
+  mergeHeads,
+  type RotaryTables,
+  repeatKeyValueHeads,
+  rmsNorm,
+  type Scope,
+  splitHeads,
+} from '../../nn/index.ts';
+import type { LlamaConfig } from '../config.ts';
+
+/** What attention sees: the whole sequence at once (training), or a cache that each run extends (inference). */
+export type AttentionContext =
+  | { readonly kind: 'full'; readonly positions: Value; readonly mask: Value; readonly tables: RotaryTables }
+  | {
+      readonly kind: 'cached';
+      readonly past: readonly KeyValuePair[];
+      /** i32 [B]: valid positions after this run, minus one */
+      readonly lastPosition: Value;
+      /** i32 scalar: the largest number of valid positions after this run */
+      readonly totalLength: Value;
+      readonly tables: RotaryTables;
+    };
+
+/** Hidden states of the decoder and, with a cache, the extended cache of each layer. */
+export interface LlamaOutput {
+  readonly hidden: Value;
+  readonly present: readonly KeyValuePair[];
+}
+
+function attention(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, layer: number) {
+  const { numAttentionHeads, numKeyValueHeads, headDim, hiddenSize } = config;
+  const project = (name: string, heads: number) => linear(scope.at(name), x, heads * headDim, { bias: false });
+  const query = project('q_proj', numAttentionHeads);
+  const key = project('k_proj', numKeyValueHeads);
+  const value = project('v_proj', numKeyValueHeads);
+  const { output, present } =
+    context.kind === 'full'
+      ? { output: fullAttention(query, key, value, config, context), present: undefined }
+      : groupQueryAttention(
+          { query, key, value, ...context, ...context.tables, past: context.past[layer]! },
+          { numHeads: numAttentionHeads, numKeyValueHeads, slidingWindow: -1 },
+        );
+  return { output: linear(scope.at('o_proj'), output, hiddenSize, { bias: false }), present };
+}
+
+function fullAttention(
+  query: Value,
+  key: Value,
+  value: Value,
+  { numAttentionHeads, numKeyValueHeads }: LlamaConfig,
+  { positions, mask, tables }: Extract<AttentionContext, { kind: 'full' }>,
+): Value {
+  const rotate = (x: Value) => rotaryEmbedding(x, positions, tables.cosTable, tables.sinTable);
+  const groups = numAttentionHeads / numKeyValueHeads;
+  const q = rotate(splitHeads(query, numAttentionHeads));
+  const k = repeatKeyValueHeads(rotate(splitHeads(key, numKeyValueHeads)), groups);
+  const v = repeatKeyValueHeads(splitHeads(value, numKeyValueHeads), groups);
+  return mergeHeads(attend(q, k, v, mask));
+}
+
+function mlp(scope: Scope, x: Value, { intermediateSize, hiddenSize, hiddenAct }: LlamaConfig): Value {
+  const gate = activate(hiddenAct, linear(scope.at('gate_proj'), x, intermediateSize, { bias: false }));
+  const up = linear(scope.at('up_proj'), x, intermediateSize, { bias: false });
+  return linear(scope.at('down_proj'), mul(gate, up), hiddenSize, { bias: false });
+}
+
+function block(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, layer: number) {
+  const normed = rmsNorm(scope.at('input_layernorm'), x, config.rmsNormEps);
+  const attended = attention(scope.at('self_attn'), normed, config, context, layer);
+  const h = add(x, attended.output);
+  const output = add(
+    h,
+    mlp(scope.at('mlp'), rmsNorm(scope.at('post_attention_layernorm'), h, config.rmsNormEps), config),
+  );
+  return { output, present: attended.present };
+}
+
+/** Embeddings of token ids, any shape [...] → [..., D]. `scope` is the causal model's. */
+export function llamaEmbed(scope: Scope, ids: Value, config: LlamaConfig): Value {
+  return embedding(scope.at('model.embed_tokens'), ids, config.vocabSize, config.hiddenSize);
+}
+
+/** The decoder's blocks and final norm on embeddings [B, T, D]. */
+export function llamaDecoder(scope: Scope, embeds: Value, config: LlamaConfig, context: AttentionContext): LlamaOutput {
+  let x = embeds;
+  const present: KeyValuePair[] = [];
+  for (let i = 0; i < config.numHiddenLayers; i++) {
+    const result = block(scope.at(`model.layers.${i}`), x, config, context, i);
+    x = result.output;
+    if (result.present) present.push(result.present);
+  }
+  return { hidden: rmsNorm(scope.at('model.norm'), x, config.rmsNormEps), present };
+}
+
+/**
+ * Logits of chosen positions only: `rows` [R] are flat indices b·T + t into the hidden states [B, T, D] → [R, vocabulary].
+ */
+export function llamaLogits(scope: Scope, hidden: Value, rows: Value, config: LlamaConfig): Value {
+  const [batch, tokens, width] = hidden.shape as [Dim, Dim, number];
+  const chosen = gather(reshape(hidden, [shapeSize([batch, tokens]), width]), rows);
+  const name = config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
+  const weight = scope.at(name).param('weight', [config.vocabSize, config.hiddenSize]);
+  return matMul(chosen, weight, { transB: true });
+}
+
+/** Cache inputs of every layer, named `past.<layer>.key|value`, [B, K, P, D]. */
+export function cacheInputs(config: LlamaConfig, batch: Dim, capacity: Dim): KeyValuePair[] {
+  const shape = [batch, config.numKeyValueHeads, capacity, config.headDim];
+  return Array.from({ length: config.numHiddenLayers }, (_, i) => ({
+    key: input(`past.${i}.key`, 'f32', shape),
+    value: input(`past.${i}.value`, 'f32', shape),
+  }));
+}
+
+/** Graph outputs of the extended cache, named `present.<layer>.key|value`. */
+export function cacheOutputs(present: readonly KeyValuePair[]): Record<string, Value> {
+  return Object.fromEntries(
+    present.flatMap(({ key, value }, i) => [
+      [`present.${i}.key`, key],
+      [`present.${i}.value`, value],
+    ]),
+  );
+}

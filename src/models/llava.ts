@@ -1,0 +1,145 @@
+/**
+ * @file LLaVA (Liu et al. 2023): vision tower → projector → image features in place of the `<image>` tokens → decoder.
+ * Shapes: N images, B sequences, T tokens (image tokens included), M image feature rows, R rows of logits.
+ */
+
+import {
+  buildGraph,
+  concat,
+  crossEntropy,
+  type Dim,
+  dim,
+  expand,
+  type Graph,
+  gather,
+  input,
+  range,
+  reduceMean,
+  reshape,
+  shapeSize,
+  slice,
+  type Value,
+} from '../graph/index.ts';
+import { causalMask, rotaryTables, Scope } from '../nn/index.ts';
+import type { LlamaConfig, LlavaConfig } from './config.ts';
+import {
+  type AttentionContext,
+  cacheInputs,
+  cacheOutputs,
+  llamaDecoder,
+  llamaEmbed,
+  llamaLogits,
+} from './language/llama.ts';
+import { projector } from './projector.ts';
+import { clipVisionHidden } from './vision/clip-vision.ts';
+
+/** Pixels [N, 3, S, S] → image features [N, image tokens, language width]. */
+export function imageFeatures(scope: Scope, pixels: Value, config: LlavaConfig): Value {
+  return projector(scope.at('multi_modal_projector'), selectedFeatures(scope, pixels, config), config);
+}
+
+/** The tower's features that the projector reads, [N, image tokens, vision width]. */
+export function selectedFeatures(scope: Scope, pixels: Value, config: LlavaConfig): Value {
+  const tower = scope.at('vision_tower.vision_model');
+  const hidden = clipVisionHidden(tower, pixels, config.vision, config.visionFeatureLayer);
+  return config.visionFeatureSelect === 'cls_patch' ? hidden : slice(hidden, 1, 1, hidden.shape[1]!);
+}
+
+/**
+ * Token embeddings with image features put at the image positions.
+ * @param tokenEmbeds [B, T, D]
+ * @param features [M, D]
+ * @param source i64 [B, T]: b·T + t where position (b, t) keeps its token embedding, B·T + m where it takes feature row m
+ */
+export function mergeImageFeatures(tokenEmbeds: Value, features: Value, source: Value): Value {
+  const [batch, tokens, width] = tokenEmbeds.shape as [Dim, Dim, number];
+  return gather(concat([reshape(tokenEmbeds, [shapeSize([batch, tokens]), width]), features], 0), source);
+}
+
+/** What the language model is fed, whether it trains or answers. */
+export interface SequenceInputs {
+  /** i64 [B, T]; any valid id at image positions and padding */
+  readonly ids: Value;
+  /** i64 [B, T], see {@link mergeImageFeatures} */
+  readonly source: Value;
+  /** i64 [R]: flat positions whose logits are wanted */
+  readonly rows: Value;
+}
+
+/** Graph inputs `ids`, `source`, `rows`. */
+export function sequenceInputs(batch: Dim, tokens: Dim): SequenceInputs {
+  return {
+    ids: input('ids', 'i64', [batch, tokens]),
+    source: input('source', 'i64', [batch, tokens]),
+    rows: input('rows', 'i64', [dim('R')]),
+  };
+}
+
+/** Everything right of the vision tower: logits [R, vocabulary] and the extended cache. */
+function decode(scope: Scope, inputs: SequenceInputs, features: Value, config: LlamaConfig, context: AttentionContext) {
+  const merged = mergeImageFeatures(llamaEmbed(scope, inputs.ids, config), features, inputs.source);
+  const { hidden, present } = llamaDecoder(scope, merged, config, context);
+  return { merged, present, logits: llamaLogits(scope, hidden, inputs.rows, config) };
+}
+
+/** Inference, first half: input `pixels` [N, 3, S, S], output `features` [N, image tokens, D]. */
+export function visionGraph(config: LlavaConfig): Graph {
+  const side = config.vision.imageSize;
+  const pixels = input('pixels', 'f32', [dim('N'), 3, side, side]);
+  return buildGraph({ features: imageFeatures(new Scope(), pixels, config) });
+}
+
+/**
+ * Inference, second half, for prefill and for single steps alike. Inputs: `ids`, `source`, `rows`, `features` [M, D],
+ * `lastPosition` [B], `totalLength`, `past.*`; outputs: `logits` [R, vocabulary], `present.*`.
+ * @param prefix where the causal model's weights are: `language_model` inside a LLaVA, '' alone
+ */
+export function decoderGraph(config: LlamaConfig, prefix: string): Graph {
+  const batch = dim('B');
+  const inputs = sequenceInputs(batch, dim('T'));
+  const features = input('features', 'f32', [dim('M'), config.hiddenSize]);
+  const context: AttentionContext = {
+    kind: 'cached',
+    past: cacheInputs(config, batch, dim('P')),
+    lastPosition: input('lastPosition', 'i32', [batch]),
+    totalLength: input('totalLength', 'i32', []),
+    tables: rotaryTables(config.maxPositionEmbeddings, config.headDim, config.ropeTheta),
+  };
+  const { logits, present } = decode(new Scope(prefix), inputs, features, config, context);
+  return buildGraph({ logits, ...cacheOutputs(present) });
+}
+
+/** Whole-sequence attention: causal, positions 0 … T−1; padding on the right needs no mask of its own. */
+function fullContext(config: LlamaConfig, inputs: SequenceInputs): AttentionContext {
+  const [batch, tokens] = inputs.ids.shape as [Dim, Dim];
+  const positions = expand(reshape(range(tokens), [1, tokens]), [batch, tokens]);
+  const tables = rotaryTables(config.maxPositionEmbeddings, config.headDim, config.ropeTheta);
+  return { kind: 'full', positions, mask: causalMask(tokens), tables };
+}
+
+/** Values of one training step's forward pass. */
+export interface LlavaForward {
+  readonly features: Value;
+  readonly merged: Value;
+  readonly logits: Value;
+}
+
+/** The training form of the model: pixels [N, 3, S, S] and sequences in, logits [R, vocabulary] out. */
+export function llavaForward(scope: Scope, pixels: Value, inputs: SequenceInputs, config: LlavaConfig): LlavaForward {
+  const features = imageFeatures(scope, pixels, config);
+  const flat = reshape(features, [shapeSize(features.shape.slice(0, 2)), config.language.hiddenSize]);
+  const context = fullContext(config.language, inputs);
+  const { merged, logits } = decode(scope.at('language_model'), inputs, flat, config.language, context);
+  return { features, merged, logits };
+}
+
+/** The training form of a language model alone: sequences in, logits [R, vocabulary] out. */
+export function llamaForward(scope: Scope, inputs: SequenceInputs, config: LlamaConfig): Value {
+  const { hidden } = llamaDecoder(scope, llamaEmbed(scope, inputs.ids, config), config, fullContext(config, inputs));
+  return llamaLogits(scope, hidden, inputs.rows, config);
+}
+
+/** Mean next-token cross entropy: `targets` i64 [R] are the tokens that follow the rows of the logits. */
+export function nextTokenLoss(logits: Value, targets: Value): Value {
+  return reduceMean(crossEntropy(logits, targets), [0]);
+}

@@ -1,0 +1,5 @@
+export * from './activation.ts';
+export * from './attention.ts';
+export * from './layers.ts';
+export * from './rope.ts';
+export * from './scope.ts';
