@@ -24,6 +24,8 @@ export const LLAVA_NAMES: readonly NameRule[] = [
   [/^model\.mm_projector\.4\./, 'multi_modal_projector.linear_3.'],
   [/^model\.(?=embed_tokens\.|layers\.|norm\.)/, 'language_model.model.'],
   [/^lm_head\./, 'language_model.lm_head.'],
+  // transformers 5 writes the tower without its inner name
+  [/^vision_tower\.(?=embeddings\.|encoder\.|pre_layrnorm\.|post_layernorm\.)/, 'vision_tower.vision_model.'],
   // transformers ≤ 4.51 and our own
   [/^(language_model|vision_tower|multi_modal_projector)\./, '$1.'],
 ];

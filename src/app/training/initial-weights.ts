@@ -1,0 +1,87 @@
+/** @file Where each weight of a stage starts: at an earlier stage's or checkpoint's value, or at random. */
+
+import { join } from 'node:path';
+import { castFloat, type HostTensor, LlavaError, Rng } from '../../core/index.ts';
+import {
+  CLIP_NAMES,
+  initialTensor,
+  LLAMA_NAMES,
+  LLAVA_NAMES,
+  type ModelConfig,
+  type NameRule,
+  ourName,
+  parseModelConfig,
+} from '../../models/index.ts';
+import type { Stage } from '../../train/index.ts';
+import { openWeights, readJson, readTensor, type TensorEntry } from '../../weights/index.ts';
+
+const RULES: { readonly [K in ModelConfig['modelType']]: readonly NameRule[] } = {
+  llava: LLAVA_NAMES,
+  llama: LLAMA_NAMES,
+  clip: CLIP_NAMES,
+};
+
+/** A checkpoint folder: its configuration and its weights under our names. */
+export interface Checkpoint {
+  readonly config: ModelConfig;
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+}
+
+/** Reads the headers of a checkpoint folder. */
+export function openCheckpoint(folder: string): Checkpoint {
+  const file = join(folder, 'config.json');
+  const json = readJson(file);
+  const config = parseModelConfig(json, file);
+  const entries = new Map<string, TensorEntry>();
+  for (const entry of openWeights(folder).entries.values()) {
+    const name = ourName(RULES[config.modelType], entry.name);
+    if (name) entries.set(name, entry);
+  }
+  return { config, json: json as Checkpoint['json'], entries };
+}
+
+/** Name of a LLaVA's weight inside the checkpoint that a part of it comes from. */
+const PART_NAMES: readonly {
+  part: keyof Stage['init'];
+  prefix: string;
+  replacement: Readonly<Record<string, string>>;
+}[] = [
+  { part: 'vision', prefix: 'vision_tower.', replacement: { clip: '', llava: 'vision_tower.' } },
+  { part: 'language', prefix: 'language_model.', replacement: { llama: '', llava: 'language_model.' } },
+];
+
+/** Gives the initial tensor of each parameter of a stage. `folderOf` turns a name in `init` into a folder. */
+export function initialWeights(
+  stage: Stage,
+  layers: (name: string) => number,
+  folderOf: (name: string) => string,
+): (name: string, shape: readonly number[]) => HostTensor {
+  const rng = new Rng(stage.seed);
+  const open = (name: string | undefined) => (name === undefined ? undefined : openCheckpoint(folderOf(name)));
+  const all = open(stage.init.all);
+  const parts = PART_NAMES.map(part => ({ ...part, checkpoint: open(stage.init[part.part]) }));
+  return (name, shape) => {
+    const stored = all?.entries.get(name) ?? partEntry(parts, name);
+    if (stored) return checkedTensor(stored, name, shape);
+    return initialTensor(name, shape, layers(name), rng);
+  };
+}
+
+function partEntry(
+  parts: readonly ((typeof PART_NAMES)[number] & { checkpoint: Checkpoint | undefined })[],
+  name: string,
+): TensorEntry | undefined {
+  const part = parts.find(({ prefix }) => name.startsWith(prefix));
+  if (!part?.checkpoint) return undefined;
+  const replacement = part.replacement[part.checkpoint.config.modelType];
+  const inside = replacement === undefined ? undefined : `${replacement}${name.slice(part.prefix.length)}`;
+  return inside === undefined ? undefined : part.checkpoint.entries.get(inside);
+}
+
+function checkedTensor(entry: TensorEntry, name: string, shape: readonly number[]): HostTensor {
+  if (entry.shape.join() !== shape.join()) {
+    throw new LlavaError(`${entry.file}: expected ${name} of shape [${shape}], got [${entry.shape}]`);
+  }
+  return castFloat(readTensor(entry), 'f32');
+}

@@ -1,0 +1,110 @@
+/** @file Examples side by side, padded on the right, in the form that the training graphs of `models` ask for. */
+
+import { type HostTensor, hostTensor, i64Tensor, LlavaError } from '../core/index.ts';
+import type { Tokenizer } from '../processor/text/index.ts';
+import { type Example, IMAGE_TOKEN_INDEX } from './example.ts';
+
+/** Feeds of the LLaVA training graph. B examples, T tokens, N images, R targets. */
+export interface Batch {
+  readonly feeds: {
+    /** f32 [N, 3, S, S] */
+    readonly pixels: HostTensor;
+    /** i64 [B, T]; 0 at image positions and padding */
+    readonly ids: HostTensor;
+    /** i64 [B, T]: b·T + t for a token, B·T + m for feature row m of the batch's images */
+    readonly source: HostTensor;
+    /** i64 [R]: flat positions b·T + t whose next token is a target */
+    readonly rows: HostTensor;
+    /** i64 [R]: those next tokens */
+    readonly targets: HostTensor;
+  };
+  /** Tokens without padding. */
+  readonly tokens: number;
+}
+
+/** Sizes of the images in a batch. */
+export interface CollateOptions {
+  /** Side of the images, pixels. */
+  readonly imageSize: number;
+}
+
+/** Throws {@link LlavaError} when no example has a target: such a batch has no loss. */
+export function collate(examples: readonly Example[], { imageSize }: CollateOptions): Batch {
+  const length = Math.max(...examples.map(example => example.ids.length));
+  const size = examples.length * length;
+  const ids = new BigInt64Array(size);
+  const source = BigInt64Array.from({ length: size }, (_, i) => BigInt(i));
+  const rows: number[] = [];
+  const targets: number[] = [];
+  let feature = size;
+  for (const [b, example] of examples.entries()) {
+    for (const [t, id] of example.ids.entries()) {
+      const position = b * length + t;
+      if (id === IMAGE_TOKEN_INDEX) source[position] = BigInt(feature++);
+      else ids[position] = BigInt(id);
+      if (t > 0 && example.trained[t]) {
+        rows.push(position - 1);
+        targets.push(id);
+      }
+    }
+  }
+  if (rows.length === 0) {
+    throw new LlavaError(`batch of ${examples.map(example => example.id)}: expected a trained token, got none`);
+  }
+  return {
+    feeds: {
+      pixels: stackPixels(
+        examples.flatMap(example => example.pixels),
+        imageSize,
+      ),
+      ids: hostTensor('i64', [examples.length, length], ids),
+      source: hostTensor('i64', [examples.length, length], source),
+      rows: i64Tensor([rows.length], rows),
+      targets: i64Tensor([targets.length], targets),
+    },
+    tokens: examples.reduce((sum, example) => sum + example.ids.length, 0),
+  };
+}
+
+/** [3, S, S] arrays → [N, 3, S, S]. */
+export function stackPixels(pixels: readonly Float32Array[], imageSize: number): HostTensor {
+  const size = 3 * imageSize * imageSize;
+  const data = new Float32Array(pixels.length * size);
+  for (const [i, one] of pixels.entries()) data.set(one, i * size);
+  return hostTensor('f32', [pixels.length, 3, imageSize, imageSize], data);
+}
+
+/** An image and what it shows. */
+export interface CaptionedImage {
+  readonly pixels: Float32Array;
+  readonly caption: string;
+}
+
+/** Feeds of the contrastive graph for N captioned images; captions end with EOS and are cut to `maxTokens`. */
+export function collateClip(
+  pairs: readonly CaptionedImage[],
+  { tokenizer, imageSize, maxTokens }: { tokenizer: Tokenizer; imageSize: number; maxTokens: number },
+): Readonly<Record<'pixels' | 'ids' | 'lastToken' | 'groups', HostTensor>> {
+  const captions = [...new Set(pairs.map(pair => pair.caption))];
+  const texts = pairs.map(({ caption }) => [...tokenizer.encode(caption).slice(0, maxTokens - 1), tokenizer.eosId!]);
+  const length = Math.max(...texts.map(text => text.length));
+  const ids = new BigInt64Array(pairs.length * length);
+  for (const [n, text] of texts.entries()) {
+    for (const [t, id] of text.entries()) ids[n * length + t] = BigInt(id);
+  }
+  return {
+    pixels: stackPixels(
+      pairs.map(pair => pair.pixels),
+      imageSize,
+    ),
+    ids: hostTensor('i64', [pairs.length, length], ids),
+    lastToken: i64Tensor(
+      [pairs.length],
+      texts.map((text, n) => n * length + text.length - 1),
+    ),
+    groups: i64Tensor(
+      [pairs.length],
+      pairs.map(pair => captions.indexOf(pair.caption)),
+    ),
+  };
+}
