@@ -1,7 +1,7 @@
 /** @file Examples side by side, padded on the right, in the form that the training graphs of `models` ask for. */
 
 import { type HostTensor, hostTensor, i64Tensor, LlavaError } from '../core/index.ts';
-import type { Tokenizer } from '../processor/text/index.ts';
+import type { Tokenizer } from '../processor/index.ts';
 import { type Example, IMAGE_TOKEN_INDEX } from './example.ts';
 
 /** Feeds of the LLaVA training graph. B examples, T tokens, N images, R targets. */
@@ -20,6 +20,10 @@ export interface Batch {
   };
   /** Tokens without padding. */
   readonly tokens: number;
+  /** Examples given that had been cut at `maxLength`. */
+  readonly truncated: number;
+  /** Examples given that are not in the batch since nothing in them is a target: they were cut before an answer. */
+  readonly skipped: number;
 }
 
 /** Sizes of the images in a batch. */
@@ -30,14 +34,34 @@ export interface CollateOptions {
 
 /** Throws {@link LlavaError} when no example has a target: such a batch has no loss. */
 export function collate(examples: readonly Example[], { imageSize }: CollateOptions): Batch {
+  const kept = examples.filter(({ trained }) => trained.includes(true, 1));
+  const truncated = examples.filter(example => example.truncated).length;
+  if (kept.length === 0) {
+    const names = examples.map(example => example.id).join(', ');
+    throw new LlavaError(
+      `batch of ${names}: expected a trained token, got none (${truncated} of ${examples.length} examples were cut)`,
+    );
+  }
+  const pixels = kept.flatMap(example => example.pixels);
+  return {
+    feeds: { pixels: stackPixels(pixels, imageSize), ...stackTokens(kept) },
+    tokens: kept.reduce((sum, example) => sum + example.ids.length, 0),
+    truncated,
+    skipped: examples.length - kept.length,
+  };
+}
+
+/** `ids` and `source` padded to the longest example; `rows` and `targets` of all. */
+function stackTokens(examples: readonly Example[]) {
   const length = Math.max(...examples.map(example => example.ids.length));
+  const shape = [examples.length, length];
   const size = examples.length * length;
   const ids = new BigInt64Array(size);
   const source = BigInt64Array.from({ length: size }, (_, i) => BigInt(i));
-  const rows: number[] = [];
-  const targets: number[] = [];
-  let feature = size;
+  const [rows, targets]: [number[], number[]] = [[], []];
+  let firstFeature = size;
   for (const [b, example] of examples.entries()) {
+    let feature = firstFeature;
     for (const [t, id] of example.ids.entries()) {
       const position = b * length + t;
       if (id === IMAGE_TOKEN_INDEX) source[position] = BigInt(feature++);
@@ -47,22 +71,13 @@ export function collate(examples: readonly Example[], { imageSize }: CollateOpti
         targets.push(id);
       }
     }
-  }
-  if (rows.length === 0) {
-    throw new LlavaError(`batch of ${examples.map(example => example.id)}: expected a trained token, got none`);
+    firstFeature += example.featureRows;
   }
   return {
-    feeds: {
-      pixels: stackPixels(
-        examples.flatMap(example => example.pixels),
-        imageSize,
-      ),
-      ids: hostTensor('i64', [examples.length, length], ids),
-      source: hostTensor('i64', [examples.length, length], source),
-      rows: i64Tensor([rows.length], rows),
-      targets: i64Tensor([targets.length], targets),
-    },
-    tokens: examples.reduce((sum, example) => sum + example.ids.length, 0),
+    ids: hostTensor('i64', shape, ids),
+    source: hostTensor('i64', shape, source),
+    rows: i64Tensor([rows.length], rows),
+    targets: i64Tensor([targets.length], targets),
   };
 }
 

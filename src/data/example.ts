@@ -4,12 +4,19 @@
  */
 
 import { LlavaError } from '../core/index.ts';
-import type { RgbImage } from '../processor/image/index.ts';
-import { renderSegments, type Segment, type Template, type Tokenizer } from '../processor/text/index.ts';
+import {
+  encodeSegments,
+  IMAGE_MARK,
+  IMAGE_TOKEN_INDEX,
+  type RgbImage,
+  type Segment,
+  type Template,
+  type Tokenizer,
+} from '../processor/index.ts';
 import type { Sample } from './sample.ts';
+import { trainingSegments } from './training-text.ts';
 
-/** Stands for image features among token ids, as in the original code. */
-export const IMAGE_TOKEN_INDEX = -200;
+export { IMAGE_TOKEN_INDEX };
 
 /** Tokens of one conversation; each image is a run of {@link IMAGE_TOKEN_INDEX}. */
 export interface Example {
@@ -17,8 +24,10 @@ export interface Example {
   readonly ids: readonly number[];
   /** For each token: is it a target? */
   readonly trained: readonly boolean[];
-  /** For each image: normalised pixels [3, S, S]. */
+  /** For each image that has a position left: normalised pixels [3, S, S]. */
   readonly pixels: readonly Float32Array[];
+  /** Feature rows that `pixels` become. More than the image positions in `ids` when the cut went through an image. */
+  readonly featureRows: number;
   /** True when the conversation was longer than `maxLength` and was cut. */
   readonly truncated: boolean;
 }
@@ -36,65 +45,51 @@ export interface ExampleOptions {
 
 /** Throws {@link LlavaError} when the number of `<image>` marks is not the number of images. */
 export function buildExample(sample: Sample, options: ExampleOptions): Example {
-  const segments = renderSegments(options.template, sample.conversations);
-  const { ids, trained } = encodeSegments(segments, options);
-  const marks = ids.filter(id => id === IMAGE_TOKEN_INDEX).length / options.imageTokens;
+  const { imageTokens, maxLength } = options;
+  const segments = trainingSegments(options.template, sample.conversations);
+  const { ids, trained } = encodeExample(segments, options);
+  const marks = countImages(ids, imageTokens);
   if (marks !== sample.images.length) {
     throw new LlavaError(`sample ${sample.id}: expected ${sample.images.length} <image> marks, got ${marks}`);
   }
+  const kept = ids.slice(0, maxLength);
+  const images = sample.images.slice(0, countImages(kept, imageTokens));
   return {
     id: sample.id,
-    ids: ids.slice(0, options.maxLength),
-    trained: trained.slice(0, options.maxLength),
-    pixels: sample.images.map(options.preprocess),
-    truncated: ids.length > options.maxLength,
+    ids: kept,
+    trained: trained.slice(0, maxLength),
+    pixels: images.map(options.preprocess),
+    featureRows: images.length * imageTokens,
+    truncated: ids.length > maxLength,
   };
 }
 
 /** Texts one after another as one example, each framed by BOS and EOS, every token a target: language-model training. */
 export function textExample(texts: readonly string[], tokenizer: Tokenizer, maxLength: number): Example {
-  const ids = texts.flatMap(text => [...tokenizer.encode(text), tokenizer.eosId!]);
+  const { eosId } = tokenizer;
+  if (eosId === undefined) throw new LlavaError('tokenizer: expected an end token, got none');
+  const ids = texts.flatMap(text => [...tokenizer.encode(text), eosId]);
   const kept = ids.slice(0, maxLength);
-  return { id: 'text', ids: kept, trained: kept.map(() => true), pixels: [], truncated: ids.length > maxLength };
-}
-
-/** Token ids of a prompt given in stretches, with images expanded, and whether each token is a target. */
-function encodeSegments(segments: readonly Segment[], { tokenizer, imageTokens }: ExampleOptions) {
-  const ids: number[] = [];
-  const trained: boolean[] = [];
-  const append = (id: number, target: boolean) => {
-    ids.push(id);
-    trained.push(target);
+  return {
+    id: 'text',
+    ids: kept,
+    trained: kept.map(() => true),
+    pixels: [],
+    featureRows: 0,
+    truncated: ids.length > maxLength,
   };
-  for (const [i, chunk] of splitAtImages(segments, tokenizer).entries()) {
-    if (i > 0) for (let k = 0; k < imageTokens; k++) append(IMAGE_TOKEN_INDEX, false);
-    const parts = tokenizer.encodeParts(
-      chunk.map(segment => segment.text),
-      { addBos: i === 0 },
-    );
-    for (const [j, part] of parts.entries()) {
-      for (const id of part) {
-        if (id === tokenizer.tokenToId('<image>'))
-          for (let k = 0; k < imageTokens; k++) append(IMAGE_TOKEN_INDEX, false);
-        else append(id, chunk[j]!.trained);
-      }
-    }
-  }
-  return { ids, trained };
 }
 
-/**
- * The stretches cut at each `<image>`, which the original code tokenises one by one. A tokenizer that knows `<image>`
- * (Hugging Face format) reads the whole prompt at once: a single chunk.
- */
-function splitAtImages(segments: readonly Segment[], tokenizer: Tokenizer): Segment[][] {
-  if (tokenizer.tokenToId('<image>') !== undefined) return [[...segments]];
-  const chunks: Segment[][] = [[]];
-  for (const { text, trained } of segments) {
-    for (const [i, piece] of text.split('<image>').entries()) {
-      if (i > 0) chunks.push([]);
-      if (piece !== '') chunks.at(-1)!.push({ text: piece, trained });
-    }
-  }
-  return chunks;
+/** Images that the image positions in `ids` belong to; the last may be incomplete. */
+function countImages(ids: readonly number[], imageTokens: number): number {
+  return Math.ceil(ids.filter(id => id === IMAGE_TOKEN_INDEX).length / imageTokens);
+}
+
+/** Token ids of a prompt given in segments, each image as a run of `imageTokens`, and whether each token is a target. */
+function encodeExample(segments: readonly Segment[], { tokenizer, imageTokens }: ExampleOptions) {
+  const encoding = tokenizer.tokenToId(IMAGE_MARK) === undefined ? 'llava' : 'hf';
+  const encoded = encodeSegments(tokenizer, segments, { encoding });
+  const copies = encoded.ids.map(id => (id === IMAGE_TOKEN_INDEX ? imageTokens : 1));
+  const repeat = <T>(values: readonly T[]): T[] => values.flatMap((value, i) => Array<T>(copies[i]!).fill(value));
+  return { ids: repeat(encoded.ids), trained: repeat(encoded.trained) };
 }

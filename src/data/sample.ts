@@ -1,6 +1,6 @@
 /** @file What a dataset gives: conversations about images, by index. */
 
-import type { RgbImage } from '../processor/image/index.ts';
+import type { RgbImage } from '../processor/index.ts';
 
 /** One turn, in LLaVA's JSON form. */
 export interface Turn {

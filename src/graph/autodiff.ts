@@ -1,7 +1,8 @@
 /** @file Reverse-mode automatic differentiation: from a scalar to its gradients, as further graph. */
 
-import { assert } from '../core/index.ts';
-import { opTable } from './op.ts';
+import { assert, type DType, isFloat } from '../core/index.ts';
+import type { Shape } from './dim.ts';
+import { formatType, opTable } from './op.ts';
 import * as ops from './ops/index.ts';
 import { type OpNode, scalar, type Value } from './value.ts';
 
@@ -9,15 +10,19 @@ const key = (value: Value): string => `${value.node.id}.${value.index}`;
 
 /**
  * Gradients of the scalar `loss` with respect to each of `wrt`, as values that can be computed beside it. A value that the
- * loss does not depend on gets zeros. Throws `internal:` when a path leads through an op that is not differentiable.
+ * loss does not depend on gets zeros; so does one that it depends on only through integers or bools (indices, masks).
+ * Throws `internal:` when a path leads through an op, or an operand of one, that is not differentiable.
  */
 export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
-  assert(loss.shape.length === 0, `gradients: expected a scalar loss, got rank ${loss.shape.length}`);
+  assert(loss.shape.length === 0, `gradients: expected a scalar loss, got ${formatType(loss)}`);
   const path = nodesBetween(loss, wrt);
+  const wanted = new Set(wrt.map(key));
   const grads = new Map<string, Value>([[key(loss), scalar(1, loss.dtype)]]);
-  for (const node of path) backward(node, path, wrt, grads);
-  return wrt.map(value => grads.get(key(value)) ?? ops.fill(0, value.shape));
+  for (const node of path) backward(node, path, wanted, grads);
+  return wrt.map(value => grads.get(key(value)) ?? zeros(value));
 }
+
+const zeros = ({ dtype, shape }: { dtype: DType; shape: Shape }): Value => ops.cast(ops.fill(0, shape), dtype);
 
 /** Op nodes on a path from any of `wrt` to `loss`, from the loss backwards. */
 function nodesBetween(loss: Value, wrt: readonly Value[]): Set<OpNode> {
@@ -44,18 +49,25 @@ function opNodesBelow(value: Value): OpNode[] {
   return [...seen.values()].sort((a, b) => a.id - b.id);
 }
 
-function backward(node: OpNode, path: ReadonlySet<OpNode>, wrt: readonly Value[], grads: Map<string, Value>): void {
+/** Adds the node's part to the gradients of those of its inputs that are wanted or lead to something wanted. */
+function backward(
+  node: OpNode,
+  path: ReadonlySet<OpNode>,
+  wanted: ReadonlySet<string>,
+  grads: Map<string, Value>,
+): void {
   const record = opTable.get(node.op)!;
   const { grad } = record;
   const outputs = record.infer(node.inputs, node.attrs).map((type, index) => ({ id: node.id, node, index, ...type }));
   if (outputs.every(output => !grads.has(key(output)))) return;
   assert(grad !== 'not differentiable', `gradients: ${node.op} is not differentiable`);
-  const gradOutputs = outputs.map(output => grads.get(key(output)) ?? ops.fill(0, output.shape));
+  const gradOutputs = outputs.map(output => grads.get(key(output)) ?? zeros(output));
   const gradInputs = grad(ops, { inputs: node.inputs, outputs, attrs: node.attrs, gradOutputs });
   for (const [i, x] of node.inputs.entries()) {
-    const wanted = wrt.includes(x) || (x.node.kind === 'op' && path.has(x.node));
+    const leads = wanted.has(key(x)) || (x.node.kind === 'op' && path.has(x.node));
+    if (!leads || !isFloat(x.dtype)) continue;
     const gradient = gradInputs[i];
-    if (!wanted || !gradient) continue;
+    assert(gradient, `gradients: ${node.op} is not differentiable in operand ${i}`);
     const sum = grads.get(key(x));
     grads.set(key(x), sum ? ops.add(sum, gradient) : gradient);
   }

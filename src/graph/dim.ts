@@ -21,7 +21,8 @@ export class SymbolicDim {
     this.key = [...terms]
       .sort(([a], [b]) => (a < b ? 1 : -1))
       .map(([monomial, count]) => (monomial === '' ? `${count}` : count === 1 ? monomial : `${count}*${monomial}`))
-      .join('+');
+      .join('+')
+      .replaceAll('+-', '-');
   }
 
   toString(): string {

@@ -1,6 +1,6 @@
 /** @file A finished graph: the nodes that named outputs need, in order; its grammar (verify) and its text form (print). */
 
-import { assert } from '../core/index.ts';
+import { assert, toFloat32 } from '../core/index.ts';
 import { bareSymbol, dimSymbols, sameShape } from './dim.ts';
 import { formatType, opTable } from './op.ts';
 import type { LeafNode, Node, OpNode, TensorType, Value } from './value.ts';
@@ -57,17 +57,29 @@ function reachable(roots: readonly Value[]): Value[] {
 }
 
 /**
- * Throws `internal:` unless the graph is well formed: names are unique, inputs come before use, each node's types are what
+ * Throws `internal:` unless the graph is well formed: names are unique, inputs come before use, each value's type is what
  * its op infers, and each named size can be read off a graph input.
  */
 export function verify(graph: Graph): void {
-  const names = [...graph.inputs, ...graph.params].map(p => p.name);
-  assert(new Set(names).size === names.length, `verify: input and parameter names repeat: ${repeated(names)}`);
-  const known = new Set([...graph.inputs, ...graph.params].map(p => p.value.node.id));
+  const leaves = [...graph.inputs, ...graph.params];
+  const isLeaf = (p: Port) => leaves.some(leaf => leaf.name === p.name && leaf.value.node.id === p.value.node.id);
+  const results = graph.outputs.filter(p => !isLeaf(p));
+  const names = [...leaves, ...results].map(p => p.name);
+  assert(
+    new Set(names).size === names.length,
+    `verify: names of inputs, parameters or outputs repeat: ${repeated(names)}`,
+  );
+  const madeUp = names.find(name => name.startsWith('%'));
+  assert(madeUp === undefined, `verify: the name ${madeUp} starts with %, as names of inner values do`);
+  const known = new Set(leaves.map(p => p.value.node.id));
   const sizes = new Set(graph.inputs.flatMap(p => p.shape.map(bareSymbol)));
   for (const node of graph.nodes) {
     if (node.kind === 'op') verifyNode(node, known, sizes);
     known.add(node.id);
+  }
+  for (const { name, value } of graph.outputs) {
+    assert(known.has(value.node.id), `verify: output ${name} is no node of the graph`);
+    verifyType(value);
   }
 }
 
@@ -78,17 +90,19 @@ function verifyNode(node: OpNode, known: ReadonlySet<number>, sizes: ReadonlySet
     node.inputs.every(value => known.has(value.node.id)),
     `verify: ${node.op} %${node.id} reads a value that comes later`,
   );
-  for (const value of node.inputs) {
-    if (value.node.kind !== 'op') continue;
-    const source = value.node;
-    const inferred = opTable.get(source.op)!.infer(source.inputs, source.attrs)[value.index]!;
-    const agrees = inferred.dtype === value.dtype && sameShape(inferred.shape, value.shape);
-    assert(agrees, `verify: %${value.id} is ${formatType(value)}, but ${source.op} gives ${formatType(inferred)}`);
-  }
+  for (const value of node.inputs) verifyType(value);
   for (const { shape } of record.infer(node.inputs, node.attrs)) {
     const free = shape.flatMap(dimSymbols).find(name => !sizes.has(name));
     assert(free === undefined, `verify: ${node.op} %${node.id} has the size ${free}, which no graph input shows`);
   }
+}
+
+function verifyType(value: Value): void {
+  const { node } = value;
+  if (node.kind !== 'op') return;
+  const inferred = opTable.get(node.op)!.infer(node.inputs, node.attrs)[value.index]!;
+  const agrees = inferred.dtype === value.dtype && sameShape(inferred.shape, value.shape);
+  assert(agrees, `verify: %${value.id} is ${formatType(value)}, but ${node.op} gives ${formatType(inferred)}`);
 }
 
 function repeated(names: readonly string[]): string {
@@ -117,7 +131,9 @@ function labels(graph: Graph): (value: Value) => string {
 }
 
 function printConstant({ tensor }: LeafNode): string {
-  return tensor!.shape.length === 0 ? `${tensor!.data[0]}` : `const${formatType(tensor!)}`;
+  const { dtype, shape, data } = tensor!;
+  if (shape.length > 0) return `const ${formatType(tensor!)}`;
+  return String(dtype === 'f16' || dtype === 'bf16' ? toFloat32(tensor!)[0] : data[0]);
 }
 
 function printNode(node: OpNode, label: (value: Value) => string): string {

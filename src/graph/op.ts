@@ -87,6 +87,12 @@ export function expectOperands(
   assert(condition, `${op}: expected ${expected}, got ${inputs.map(formatType).join(' and ')}`);
 }
 
+/** {@link expectOperands} for an axis of the first operand, counted from its first axis. */
+export function expectAxis(axis: number, op: string, inputs: readonly TensorType[]): void {
+  const rank = inputs[0]!.shape.length;
+  expectOperands(axis >= 0 && axis < rank, op, `an axis within rank ${rank} (axis ${axis})`, inputs);
+}
+
 /** `f32[B, 4]`. */
 export function formatType(type: TensorType): string {
   return `${type.dtype}${formatShape(type.shape)}`;

@@ -3,7 +3,7 @@
  * is a directed acyclic graph built by calling functions. Ids grow with creation: inputs always have smaller ids.
  */
 
-import { type DType, type HostTensor, hostTensor } from '../core/index.ts';
+import { castFloat, type DType, f32Tensor, type HostTensor, hostTensor } from '../core/index.ts';
 import type { Shape } from './dim.ts';
 
 /** What is known of a tensor before running: element type and shape. */
@@ -67,6 +67,7 @@ export function constant(tensor: HostTensor): Value {
 
 /** A constant scalar of the given type. */
 export function scalar(value: number, dtype: DType = 'f32'): Value {
+  if (dtype === 'f16' || dtype === 'bf16') return constant(castFloat(f32Tensor([], [value]), dtype));
   const tensor = hostTensor(dtype, []);
   if (dtype === 'i64' || dtype === 'u64') tensor.data[0] = BigInt(value);
   else tensor.data[0] = value;

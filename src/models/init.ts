@@ -22,9 +22,13 @@ export function initialTensor(name: string, shape: readonly number[], layers: nu
   );
 }
 
-/** Matrices keep the variance of their input (Glorot's fan-in), so that small models start as well as large ones. */
+/**
+ * Matrices keep the variance of their input (Glorot's fan-in), so that small models start as well as large ones. Positions
+ * of the vision tower are of the size of the patches they are added to, else the first layer norm hides them.
+ */
 function initialDeviation(name: string, shape: readonly number[], layers: number): number {
-  if (/embed|position_embedding|class_embedding/.test(name) && !name.includes('patch_embedding')) return 0.02;
+  if (/vision.*\.(position_embedding\.weight|class_embedding)$/.test(name)) return 0.2;
+  if (/(token|position|embed)_(embedding|tokens)\.weight$/.test(name)) return 0.02;
   const fanIn = sizeOf(shape) / shape[0]!;
   return RESIDUAL_PROJECTION.test(name) ? 1 / Math.sqrt(2 * layers * fanIn) : 1 / Math.sqrt(fanIn);
 }

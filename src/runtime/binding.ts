@@ -16,8 +16,11 @@ export type DeviceTensors = Readonly<Record<string, DeviceTensor>>;
 
 export interface BindOptions {
   /**
-   * Tensors that outputs are written to in place; one may also be an input. Default: ONNX Runtime allocates each
-   * output anew at each run.
+   * Tensors that outputs are written to in place. Default: ONNX Runtime allocates each output anew at each run.
+   *
+   * One may also be an input, but then its node may write it before other nodes have read that input: either the op
+   * itself works in place (attention over a cache), or the output must depend on all that read the input (a training
+   * step whose update depends on every gradient).
    */
   readonly outputs?: DeviceTensors;
   /** Names of the outputs to fetch. Default: all. */

@@ -16,14 +16,11 @@ import {
 } from '../core/index.ts';
 import { ONNX_DTYPE } from '../graph/index.ts';
 import { check, create } from './api.ts';
-import { Handle, Owned } from './handle.ts';
+import { Handle, Owned, retainFor } from './handle.ts';
 import { ort } from './library.ts';
 
 /** Node 20 aborts on an ArrayBuffer over 4 GiB or more of foreign memory. */
 const VIEW_LIMIT = 2 ** 32;
-
-/** Keeps a tensor, and so its memory, for as long as anyone holds an array over it. */
-const viewed = new WeakMap<ArrayBuffer, DeviceTensor>();
 
 /** Row-major tensor that runs use in place. Dispose it when done; a slice keeps the memory it shares. */
 export class DeviceTensor implements Disposable {
@@ -31,7 +28,6 @@ export class DeviceTensor implements Disposable {
   readonly shape: readonly number[];
   readonly #owned: Owned;
   #view: TypedArray | undefined;
-  #detach: ArrayBuffer | undefined;
 
   private constructor(dtype: DType, shape: readonly number[], handle: Handle, view?: TypedArray) {
     this.dtype = dtype;
@@ -97,50 +93,47 @@ export class DeviceTensor implements Disposable {
       Number.isInteger(offset) && offset >= 0 && end <= this.size,
       `slice [${offset}, ${end}) of ${this.size} elements`,
     );
-    const parent = this.handle.retain();
+    const parent = this.handle;
     const address = dataAddress(parent.pointer) + BigInt(offset * dtypeSize(this.dtype));
     const free = (value: bigint) => {
       ort().api.ReleaseValue(value);
       parent.release();
     };
-    return new DeviceTensor(this.dtype, shape, wrapMemory(this.dtype, shape, address, free));
+    const slice = new DeviceTensor(this.dtype, shape, wrapMemory(this.dtype, shape, address, free));
+    parent.retain();
+    return slice;
   }
 
   /**
-   * An array over the memory itself, below 4 GiB. After `dispose()` it has length 0. Do not touch it while a run that
-   * writes the tensor is under way.
+   * An array over the memory itself, below 4 GiB; do not touch it while a run that writes the tensor is under way. It
+   * stays valid after `dispose()`: memory of ONNX Runtime is then freed only when the array is garbage collected, so
+   * loops should rather `read()`, or bind a tensor over a host array.
    */
   view(): TypedArray {
-    const { pointer } = this.handle;
+    const { handle } = this;
     if (this.#view) return this.#view;
-    assert(this.byteLength < VIEW_LIMIT, `view of ${this.byteLength} bytes; slice the tensor`);
-    const buffer = foreignBuffer(dataAddress(pointer), this.byteLength);
-    viewed.set(buffer, this);
-    this.#detach = buffer;
-    this.#view = viewBytes(this.dtype, new Uint8Array(buffer));
+    this.#view = this.#foreignView();
+    retainFor(this.#view.buffer, handle);
     return this.#view;
   }
 
   /** A copy in host memory. */
   read(): HostTensor {
-    return hostTensor(this.dtype, this.shape, this.view().slice());
+    return hostTensor(this.dtype, this.shape, this.#elements().slice());
   }
 
   /** Copies `data` in; it must have the tensor's length and array type. */
   write(data: TypedArray): void {
-    const view = this.view();
+    const elements = this.#elements();
     assert(
-      data.constructor === view.constructor && data.length === view.length,
+      data.constructor === elements.constructor && data.length === elements.length,
       `write ${data.constructor.name}(${data.length}) to ${this.dtype} [${this.shape}]`,
     );
-    (view as Uint8Array).set(data as Uint8Array);
+    (elements as Uint8Array).set(data as Uint8Array);
   }
 
-  /** Lets go of the memory, at once or when the last run or slice that uses it has ended. Idempotent. */
+  /** Lets go of the memory, at once or when the last run, slice or view that uses it has gone. Idempotent. */
   dispose(): void {
-    // A view left behind would dangle: transferring its buffer empties it.
-    if (this.#detach) structuredClone(this.#detach, { transfer: [this.#detach] });
-    this.#detach = undefined;
     this.#view = undefined;
     this.#owned.dispose();
   }
@@ -149,12 +142,23 @@ export class DeviceTensor implements Disposable {
     this.dispose();
   }
 
+  /** For use within one method only: it does not keep the memory. */
+  #elements(): TypedArray {
+    return this.#view ?? this.#foreignView();
+  }
+
+  #foreignView(): TypedArray {
+    const { byteLength } = this;
+    assert(byteLength < VIEW_LIMIT, `view of ${byteLength} bytes; slice the tensor`);
+    return viewBytes(this.dtype, foreignBytes(dataAddress(this.handle.pointer), byteLength));
+  }
+
   /** The memory as byte arrays of at most 1 GiB. */
   *#byteChunks(): Generator<Uint8Array> {
     const start = dataAddress(this.handle.pointer);
     const chunk = 2 ** 30;
     for (let offset = 0; offset < this.byteLength; offset += chunk) {
-      yield new Uint8Array(foreignBuffer(start + BigInt(offset), Math.min(chunk, this.byteLength - offset)));
+      yield foreignBytes(start + BigInt(offset), Math.min(chunk, this.byteLength - offset));
     }
   }
 }
@@ -190,9 +194,9 @@ function dataAddress(value: bigint): bigint {
   return create(api, 'tensor', out => api.GetTensorMutableData(value, out));
 }
 
-/** An ArrayBuffer over native memory, which must stay until the buffer is collected or detached. */
-function foreignBuffer(address: bigint, bytes: number): ArrayBuffer {
-  return bytes === 0 ? new ArrayBuffer(0) : ort().koffi.view(address, bytes);
+/** Native memory as an array, which must not be used longer than the memory lasts. */
+function foreignBytes(address: bigint, length: number): Uint8Array {
+  return length === 0 ? new Uint8Array() : new Uint8Array(ort().koffi.view(address, length));
 }
 
 function readShape(value: bigint): readonly number[] {

@@ -30,8 +30,16 @@ export class Handle {
   }
 }
 
-/** Safety net for owners that were dropped without `dispose()`; the memory then waits for a garbage collection. */
+/**
+ * Releases handles whose owner has been garbage collected: a safety net for owners dropped without `dispose()`, and how
+ * memory is kept as long as an array over it.
+ */
 const collector = new FinalizationRegistry<Handle>(handle => handle.release());
+
+/** Holds `handle` until `object` is garbage collected. */
+export function retainFor(object: object, handle: Handle): void {
+  collector.register(object, handle.retain());
+}
 
 /** The owner's hold on a native object: let go by `dispose()`, or when `owner` is garbage collected. */
 export class Owned {

@@ -1,6 +1,6 @@
 /** @file From a graph to an ONNX model: emission rules applied in order, weights referenced in their files. */
 
-import { assert, type DType, type HostTensor, i64Tensor, sizeOf } from '../../core/index.ts';
+import { assert, type DType, type HostTensor, i64Tensor, sizeOf, tensorBytes } from '../../core/index.ts';
 import { bareSymbol, type Dim, type Shape, type SymbolicDim } from '../dim.ts';
 import type { Graph, Port } from '../graph.ts';
 import { type EmitContext, type OnnxAttribute, opTable } from '../op.ts';
@@ -58,7 +58,10 @@ const toOnnxPort = ({ name, dtype, shape }: Port): OnnxPort => ({
   shape: shape.map(d => (typeof d === 'number' ? d : d.key)),
 });
 
-/** Collects nodes and initializers while the graph is walked. */
+/**
+ * Collects nodes and initializers while the graph is walked. Names that are made up start with `%`, so that they are never
+ * those of inputs, parameters or outputs.
+ */
 class Emitter {
   readonly #nodes: Uint8Array[] = [];
   readonly #initializers: Uint8Array[] = [];
@@ -89,7 +92,7 @@ class Emitter {
 
   addParam({ name, dtype, shape }: Port, from: Exclude<ParamSource, { kind: 'input' }>): void {
     const stored = from.kind === 'file' ? from.dtype : from.tensor.dtype;
-    const target = stored === dtype ? name : `${name}:${stored}`;
+    const target = stored === dtype ? name : `%${name}:${stored}`;
     const sizes = shape as readonly number[];
     if (from.kind === 'host') this.#initializers.push(tensorProto(target, { ...from.tensor, shape: sizes }));
     else {
@@ -113,7 +116,7 @@ class Emitter {
 
   #outputName(node: OpNode, index: number): string {
     const key = `${node.id}.${index}`;
-    const name = this.#names.get(key) ?? `v${node.id}${index === 0 ? '' : `_${index}`}`;
+    const name = this.#names.get(key) ?? `%${node.id}${index === 0 ? '' : `.${index}`}`;
     this.#names.set(key, name);
     return name;
   }
@@ -159,7 +162,7 @@ class Emitter {
     inputs: readonly string[],
     options: { attributes?: Readonly<Record<string, OnnxAttribute>>; domain?: string; outputs?: readonly string[] },
   ): string {
-    const outputs = options.outputs ?? [`t${++this.#fresh}`];
+    const outputs = options.outputs ?? [`%t${++this.#fresh}`];
     this.#nodes.push(nodeProto(opType, options.domain ?? '', inputs, outputs, options.attributes ?? {}));
     return outputs[0]!;
   }
@@ -167,10 +170,10 @@ class Emitter {
   /** An initializer; small equal ones are shared. */
   #constant(tensor: HostTensor): string {
     const small = sizeOf(tensor.shape) <= 16;
-    const key = `${tensor.dtype}[${tensor.shape}]${small ? tensor.data.join() : ''}`;
+    const key = `${tensor.dtype}[${tensor.shape}]${small ? tensorBytes(tensor).join() : ''}`;
     const known = small ? this.#shared.get(key) : undefined;
     if (known) return known;
-    const name = `c${++this.#fresh}`;
+    const name = `%c${++this.#fresh}`;
     this.#initializers.push(tensorProto(name, tensor));
     if (small) this.#shared.set(key, name);
     return name;

@@ -3,7 +3,7 @@
  * At ties max and min give the gradient to the first operand; |x| has gradient 0 at 0.
  */
 
-import { type DType, isFloat } from '../../core/index.ts';
+import { assert, type DType, isFloat } from '../../core/index.ts';
 import { type Shape, sameDim } from '../dim.ts';
 import { defineOp, expectOperands, type GradOps, type OpRecord } from '../op.ts';
 import { scalar, type TensorType, type Value } from '../value.ts';
@@ -42,8 +42,9 @@ export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
 }
 
 function lift(a: Operand, b: Operand): [Value, Value] {
-  if (typeof a === 'number') return [scalar(a, (b as Value).dtype), b as Value];
-  return [a, typeof b === 'number' ? scalar(b, a.dtype) : b];
+  if (typeof a !== 'number') return [a, typeof b === 'number' ? scalar(b, a.dtype) : b];
+  assert(typeof b !== 'number', `operands: expected a value beside a number, got ${a} and ${b}`);
+  return [scalar(a, b.dtype), b];
 }
 
 type UnaryGrad = (g: GradOps, x: Value, y: Value, dy: Value) => Value;

@@ -1,12 +1,13 @@
 /** @file Ops for inference only: ONNX Runtime kernels that training never uses. */
 
+import { mulDims, sameDim, sameShape } from '../dim.ts';
 import { defineOp, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
 
 interface GroupQueryAttentionAttrs {
   readonly numHeads: number;
   readonly numKeyValueHeads: number;
-  /** Positions to look back, or -1 for all. */
+  /** Positions that a token sees, its own included; -1 for all before it. */
   readonly slidingWindow: number;
 }
 
@@ -14,12 +15,13 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
   name: 'groupQueryAttention',
   formula:
     'softmax(rot(q)·rot([past k, k])ᵀ/√d + causal)·[past v, v]; the new keys and values are appended to the past',
-  infer: inputs => {
+  infer: (inputs, attrs) => {
     const [query, , , pastKey] = inputs as [TensorType, TensorType, TensorType, TensorType];
     expectOperands(
-      query.shape.length === 3 && pastKey.shape.length === 4,
+      query.shape.length === 3 && pastKey.shape.length === 4 && operandsFit(inputs, attrs),
       'groupQueryAttention',
-      'query [B, T, H·D] and past keys [B, KV, P, D]',
+      `query [B, T, ${attrs.numHeads}·D], keys and values [B, T, ${attrs.numKeyValueHeads}·D] and past ones ` +
+        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 16, i32 [B] and [], tables [P, D/2]`,
       inputs,
     );
     const present = { dtype: pastKey.dtype, shape: pastKey.shape };
@@ -37,6 +39,28 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
     c.node('GroupQueryAttention', c.inputs, { domain: 'com.microsoft', attributes, outputs: c.outputs });
   },
 });
+
+/** The kernel's conditions, given a query and past keys of the right ranks. */
+function operandsFit(inputs: readonly TensorType[], { numHeads, numKeyValueHeads }: GroupQueryAttentionAttrs): boolean {
+  const shapes = inputs.map(x => x.shape);
+  const [batch, tokens, queryWidth] = shapes[0]!;
+  const [, , room, width] = shapes[3]!;
+  const fresh = [batch!, tokens!, mulDims(numKeyValueHeads, width!)];
+  const past = [batch!, numKeyValueHeads, room!, width!];
+  const dtypes = inputs.map(x => x.dtype);
+  return (
+    typeof width === 'number' &&
+    width % 16 === 0 &&
+    sameDim(queryWidth!, numHeads * width) &&
+    numHeads % numKeyValueHeads === 0 &&
+    [1, 2].every(i => sameShape(shapes[i]!, fresh)) &&
+    [3, 4].every(i => sameShape(shapes[i]!, past)) &&
+    sameShape(shapes[5]!, [batch!]) &&
+    sameShape(shapes[6]!, []) &&
+    [7, 8].every(i => shapes[i]!.length === 2 && shapes[i]![1] === width / 2) &&
+    dtypes.every((dtype, i) => dtype === (i === 5 || i === 6 ? 'i32' : dtypes[0]))
+  );
+}
 
 /** Keys and values of one layer, [B, KV, P, D] with room for P positions. */
 export interface KeyValuePair {
@@ -63,7 +87,11 @@ export interface GroupQueryAttentionInputs {
   readonly sinTable: Value;
 }
 
-/** Causal attention with rotary embedding over a key/value cache; returns the output [B, T, H·D] and the new cache. */
+/**
+ * Causal attention with rotary embedding over a key/value cache; returns the output [B, T, H·D] and the new cache. A first
+ * run (totalLength = T) may have rows of different length, padded on the right; after it several tokens at once are only
+ * possible with one row. D must be a multiple of 16. These are limits of ONNX Runtime 1.30's CPU kernel.
+ */
 export function groupQueryAttention(
   inputs: GroupQueryAttentionInputs,
   attrs: GroupQueryAttentionAttrs,

@@ -1,16 +1,19 @@
-/** @file Ops that pick and place elements by index. Negative or outside indices are errors at run time. */
+/** @file Ops that pick and place elements by index. Negative indices count from the end; outside ones are errors at run time. */
 
 import { type Shape, sameShape, shapeSize } from '../dim.ts';
-import { defineOp, expectOperands } from '../op.ts';
+import { defineOp, expectAxis, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
 import { expand, fill, reshape, resolveAxis } from './movement.ts';
+
+const isIndex = ({ dtype }: TensorType): boolean => dtype === 'i64' || dtype === 'i32';
 
 const applyGather = defineOp<{ readonly axis: number }>({
   name: 'gather',
   formula: 'x[…, index, …] along one axis; dx = dy added at the indices',
   infer: (inputs, { axis }) => {
     const [x, index] = inputs as [TensorType, TensorType];
-    expectOperands(index.dtype === 'i64' || index.dtype === 'i32', 'gather', 'an integer index', inputs);
+    expectAxis(axis, 'gather', inputs);
+    expectOperands(isIndex(index), 'gather', 'an integer index', inputs);
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)] }];
   },
   grad: (g, { inputs, attrs, gradOutputs }) => {
@@ -38,9 +41,11 @@ function broadcastIndex(flat: Value, shape: Shape, axis: number): Value {
 const applyGatherElements = defineOp<{ readonly axis: number }>({
   name: 'gatherElements',
   formula: 'y[i, j] = x[i, index[i, j]] along one axis; dx = dy added at the indices',
-  infer: (inputs, _attrs) => {
+  infer: (inputs, { axis }) => {
     const [x, index] = inputs as [TensorType, TensorType];
-    expectOperands(index.shape.length === x.shape.length, 'gatherElements', 'an index of the same rank', inputs);
+    expectAxis(axis, 'gatherElements', inputs);
+    const fits = isIndex(index) && index.shape.length === x.shape.length;
+    expectOperands(fits, 'gatherElements', 'an integer index of the same rank', inputs);
     return [{ dtype: x.dtype, shape: index.shape }];
   },
   grad: (g, { inputs, attrs, gradOutputs }) => {
@@ -58,9 +63,13 @@ export function gatherElements(x: Value, index: Value, axis: number): Value {
 const applyScatterAdd = defineOp<{ readonly axis: number }>({
   name: 'scatterAdd',
   formula: 'y = x, then y[i, index[i, j]] += u[i, j] along one axis; dx = dy, du = dy at the indices',
-  infer: (inputs, _attrs) => {
+  infer: (inputs, { axis }) => {
     const [x, index, updates] = inputs as [TensorType, TensorType, TensorType];
-    expectOperands(sameShape(index.shape, updates.shape), 'scatterAdd', 'an index shaped like the updates', inputs);
+    expectAxis(axis, 'scatterAdd', inputs);
+    const alike = updates.dtype === x.dtype && updates.shape.length === x.shape.length;
+    expectOperands(alike, 'scatterAdd', 'updates of the same dtype and rank', inputs);
+    const fits = isIndex(index) && sameShape(index.shape, updates.shape);
+    expectOperands(fits, 'scatterAdd', 'an integer index shaped like the updates', inputs);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
   grad: (g, { inputs, attrs, gradOutputs }) => {

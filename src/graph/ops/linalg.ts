@@ -76,7 +76,10 @@ const applyMatMul = defineOp<MatMulAttrs>({
   },
 });
 
-/** `alpha · A · B` over the last two axes, batch axes broadcast. Defaults: no transposition, alpha 1. */
+/**
+ * `alpha · A · B` over the last two axes, batch axes broadcast. Defaults: no transposition, alpha 1. The inner size must not
+ * be 0 at run time when there are batch axes: ONNX Runtime 1.30 then writes the first matrix only.
+ */
 export function matMul(a: Value, b: Value, attrs: Partial<MatMulAttrs> = {}): Value {
   return applyMatMul([a, b], { transA: false, transB: false, alpha: 1, ...attrs })[0]!;
 }

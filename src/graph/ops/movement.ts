@@ -2,28 +2,36 @@
 
 import { assert, type DType } from '../../core/index.ts';
 import { addDims, type Dim, formatShape, type Shape, sameDim, sameShape, shapeSize, subDims } from '../dim.ts';
-import { defineOp, expectOperands } from '../op.ts';
+import { defineOp, expectAxis, expectOperands } from '../op.ts';
 import type { Value } from '../value.ts';
 import { broadcastShapes } from './elementwise.ts';
+
+/** False for what cannot be a size: a negative number. Named sizes are known only when the graph runs. */
+function mayBeSize(d: Dim): boolean {
+  return typeof d !== 'number' || d >= 0;
+}
 
 const applyReshape = defineOp<{ readonly shape: Shape }>({
   name: 'reshape',
   formula: 'same elements in row-major order, another shape',
   infer: ([x], { shape }) => {
-    expectOperands(sameDim(shapeSize(x!.shape), shapeSize(shape)), 'reshape', `the size of ${formatShape(shape)}`, [
-      x!,
-    ]);
+    const fits = sameDim(shapeSize(x!.shape), shapeSize(shape)) && shape.every(mayBeSize);
+    expectOperands(fits, 'reshape', `the size of ${formatShape(shape)}`, [x!]);
     return [{ dtype: x!.dtype, shape }];
   },
   grad: (g, { inputs, gradOutputs }) => [g.reshape(gradOutputs[0]!, inputs[0]!.shape)],
-  emit: c => void c.node('Reshape', [c.inputs[0]!, reshapeTarget(c.attrs.shape, c)], { outputs: c.outputs }),
+  emit: c => {
+    const { shape } = c.attrs;
+    const inferable = isInferable(shape);
+    const target = inferable ? c.ints(shape.map(d => (typeof d === 'number' ? d : -1))) : c.dims(shape);
+    // Without `allowzero` a size of 0 would stand for the input's size there.
+    c.node('Reshape', [c.inputs[0]!, target], { attributes: inferable ? {} : { allowzero: 1 }, outputs: c.outputs });
+  },
 });
 
-/** One unknown dimension is written as −1, which spares ONNX Runtime a chain of shape nodes. */
-function reshapeTarget(shape: Shape, c: { ints(v: readonly number[]): string; dims(d: Shape): string }): string {
-  const unknown = shape.filter(d => typeof d !== 'number').length;
-  const inferable = unknown === 1 && !shape.includes(0);
-  return inferable ? c.ints(shape.map(d => (typeof d === 'number' ? d : -1))) : c.dims(shape);
+/** Whether −1 can stand for the one named size, which spares ONNX Runtime a chain of shape nodes. */
+function isInferable(target: Shape): boolean {
+  return target.filter(d => typeof d !== 'number').length === 1 && !target.includes(0);
 }
 
 /** `x` with another shape of the same size; `x` itself when the shape is the same. */
@@ -56,7 +64,8 @@ const applyExpand = defineOp<{ readonly shape: Shape }>({
   formula: 'x repeated along axes of length 1; dx = Σ dy over them',
   infer: ([x], { shape }) => {
     const result = broadcastShapes(x!.shape, shape);
-    expectOperands(result !== undefined && sameShape(result, shape), 'expand', `to fit ${formatShape(shape)}`, [x!]);
+    const fits = result !== undefined && sameShape(result, shape) && shape.every(mayBeSize);
+    expectOperands(fits, 'expand', `to fit ${formatShape(shape)}`, [x!]);
     return [{ dtype: x!.dtype, shape }];
   },
   grad: (g, { inputs, gradOutputs }) => [g.sumTo(gradOutputs[0]!, inputs[0]!.shape)],
@@ -72,8 +81,11 @@ const applySlice = defineOp<{ readonly axis: number; readonly start: Dim; readon
   name: 'slice',
   formula: 'x[start … end) along one axis; dx = dy padded with zeros',
   infer: ([x], { axis, start, end }) => {
-    expectOperands(axis < x!.shape.length, 'slice', `an axis ${axis}`, [x!]);
-    return [{ dtype: x!.dtype, shape: x!.shape.with(axis, subDims(end, start)) }];
+    expectAxis(axis, 'slice', [x!]);
+    const length = subDims(end, start);
+    const fits = [start, length, subDims(x!.shape[axis]!, end)].every(mayBeSize);
+    expectOperands(fits, 'slice', `an axis ${axis} that has ${start} … ${end}`, [x!]);
+    return [{ dtype: x!.dtype, shape: x!.shape.with(axis, length) }];
   },
   grad: (g, { inputs, attrs, gradOutputs }) => {
     const after = subDims(inputs[0]!.shape[attrs.axis]!, attrs.end);
@@ -94,6 +106,8 @@ const applyPad = defineOp<{ readonly axis: number; readonly before: Dim; readonl
   name: 'pad',
   formula: 'x with zeros before and after along one axis; dx = slice of dy',
   infer: ([x], { axis, before, after }) => {
+    expectAxis(axis, 'pad', [x!]);
+    expectOperands([before, after].every(mayBeSize), 'pad', `no negative padding (${before}, ${after})`, [x!]);
     const size = addDims(addDims(x!.shape[axis]!, before), after);
     return [{ dtype: x!.dtype, shape: x!.shape.with(axis, size) }];
   },
@@ -108,9 +122,10 @@ const applyPad = defineOp<{ readonly axis: number; readonly before: Dim; readonl
   },
 });
 
-/** `x` with `before` and `after` zeros along `axis`. */
+/** `x` with `before` and `after` zeros along `axis` (may be negative). */
 export function pad(x: Value, axis: number, before: Dim, after: Dim): Value {
-  return before === 0 && after === 0 ? x : applyPad([x], { axis, before, after })[0]!;
+  if (before === 0 && after === 0) return x;
+  return applyPad([x], { axis: resolveAxis(axis, x.shape.length), before, after })[0]!;
 }
 
 const applyConcat = defineOp<{ readonly axis: number }>({
@@ -118,8 +133,13 @@ const applyConcat = defineOp<{ readonly axis: number }>({
   formula: 'x₀, x₁, … joined along one axis; dxᵢ = slice of dy',
   infer: (inputs, { axis }) => {
     const [first] = inputs;
+    expectAxis(axis, 'concat', inputs);
+    const outside = (shape: Shape) => shape.toSpliced(axis, 1);
     const fits = inputs.every(
-      x => x.dtype === first!.dtype && sameShape(x.shape.with(axis, 0), first!.shape.with(axis, 0)),
+      x =>
+        x.dtype === first!.dtype &&
+        x.shape.length === first!.shape.length &&
+        sameShape(outside(x.shape), outside(first!.shape)),
     );
     expectOperands(fits, 'concat', `types that agree outside axis ${axis}`, inputs);
     const size = inputs.map(x => x.shape[axis]!).reduce(addDims, 0);
@@ -148,7 +168,10 @@ export function concat(values: readonly Value[], axis: number): Value {
 const applyRange = defineOp<{ readonly size: Dim; readonly dtype: DType }>({
   name: 'range',
   formula: '0, 1, …, n−1',
-  infer: (_, { size, dtype }) => [{ dtype, shape: [size] }],
+  infer: (_, { size, dtype }) => {
+    assert(mayBeSize(size), `range: expected a size, got ${size}`);
+    return [{ dtype, shape: [size] }];
+  },
   grad: 'not differentiable',
   emit: c => {
     const size = c.node('Reshape', [c.dims([c.attrs.size]), c.ints([])]);
@@ -164,7 +187,10 @@ export function range(size: Dim): Value {
 const applyFill = defineOp<{ readonly value: number; readonly shape: Shape }>({
   name: 'fill',
   formula: 'a tensor of one repeated f32 number',
-  infer: (_, { shape }) => [{ dtype: 'f32', shape }],
+  infer: (_, { shape }) => {
+    assert(shape.every(mayBeSize), `fill: expected a shape, got ${formatShape(shape)}`);
+    return [{ dtype: 'f32', shape }];
+  },
   grad: 'not differentiable',
   emit: c => void c.node('Expand', [c.scalar(c.attrs.value, 'f32'), c.dims(c.attrs.shape)], { outputs: c.outputs }),
 });
@@ -174,9 +200,7 @@ export function fill(value: number, shape: Shape): Value {
   return applyFill([], { value, shape })[0]!;
 }
 
-/** Counts a negative axis from the end. */
+/** Counts a negative axis from the end. Whether there is such an axis is for the op to check. */
 export function resolveAxis(axis: number, rank: number): number {
-  const resolved = axis < 0 ? axis + rank : axis;
-  assert(resolved >= 0 && resolved < rank, `axis: expected −${rank} … ${rank - 1}, got ${axis}`);
-  return resolved;
+  return axis < 0 ? axis + rank : axis;
 }

@@ -3,6 +3,8 @@
  * so that the same definition trains and serves.
  */
 
+import { isFloat } from '../../core/index.ts';
+import { mulDims, sameDim, sameShape } from '../dim.ts';
 import { defineOp, expectOperands, type GradOps } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
 
@@ -12,10 +14,19 @@ function sameType([x]: readonly TensorType[]): readonly TensorType[] {
   return [{ dtype: x!.dtype, shape: x!.shape }];
 }
 
+/** Inference of an op on one float tensor of at least the given rank. */
+function floatOf(op: string, rank: number) {
+  return (inputs: readonly TensorType[]): readonly TensorType[] => {
+    const [x] = inputs as [TensorType];
+    expectOperands(isFloat(x.dtype) && x.shape.length >= rank, op, `floats of rank ${rank} or more`, inputs);
+    return sameType(inputs);
+  };
+}
+
 const applySoftmax = defineOp<object>({
   name: 'softmax',
   formula: 'eˣ/Σeˣ over the last axis; dx = y·(dy − Σ dy·y)',
-  infer: sameType,
+  infer: floatOf('softmax', 1),
   grad: (g, { outputs, gradOutputs }) => {
     const [y] = outputs as [Value];
     const weighted = g.mul(gradOutputs[0]!, y);
@@ -32,7 +43,7 @@ export function softmax(x: Value): Value {
 const applyLogSoftmax = defineOp<object>({
   name: 'logSoftmax',
   formula: 'x − ln Σeˣ over the last axis; dx = dy − e^y·Σ dy',
-  infer: sameType,
+  infer: floatOf('logSoftmax', 1),
   grad: (g, { outputs, gradOutputs }) => {
     const dy = gradOutputs[0]!;
     return [g.sub(dy, g.mul(g.exp(outputs[0]!), g.reduceSum(dy, [-1], true)))];
@@ -50,7 +61,11 @@ const applyCrossEntropy = defineOp<object>({
   formula: 'ln Σe^x − x[target] for each row; dx = dy·(softmax x − onehot target)',
   infer: inputs => {
     const [logits, target] = inputs as [TensorType, TensorType];
-    const fits = logits.shape.length === 2 && target.shape.length === 1 && target.dtype === 'i64';
+    const fits =
+      isFloat(logits.dtype) &&
+      logits.shape.length === 2 &&
+      target.dtype === 'i64' &&
+      sameShape(target.shape, logits.shape.slice(0, 1));
     expectOperands(fits, 'crossEntropy', 'logits [N, V] and i64 targets [N]', inputs);
     return [{ dtype: logits.dtype, shape: target.shape }];
   },
@@ -84,8 +99,9 @@ function sumRows(g: GradOps, x: Value): Value {
 
 function expectNorm(op: string, inputs: readonly TensorType[]): void {
   const [x, ...weights] = inputs as [TensorType, ...TensorType[]];
-  const fits = weights.every(w => w.shape.length === 1 && w.shape[0] === x.shape.at(-1));
-  expectOperands(fits, op, 'weights of the last axis', inputs);
+  const rows = isFloat(x.dtype) && x.shape.length > 0;
+  const fits = rows && weights.every(w => w.dtype === x.dtype && sameShape(w.shape, x.shape.slice(-1)));
+  expectOperands(fits, op, 'floats with weights of the last axis', inputs);
 }
 
 const applyLayerNorm = defineOp<{ readonly epsilon: number }>({
@@ -149,7 +165,7 @@ export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
 const applyQuickGelu = defineOp<{ readonly alpha: number }>({
   name: 'quickGelu',
   formula: 'x·σ(αx); dx = dy·s·(1 + αx·(1−s)), s = σ(αx)',
-  infer: sameType,
+  infer: floatOf('quickGelu', 0),
   grad: (g, { inputs, attrs, gradOutputs }) => {
     const scaled = g.mul(inputs[0]!, attrs.alpha);
     const s = g.sigmoid(scaled);
@@ -169,7 +185,7 @@ export function quickGelu(x: Value, alpha: number): Value {
 const applyGelu = defineOp<object>({
   name: 'gelu',
   formula: 'x·Φ(x); dx = dy·(Φ(x) + x·φ(x))',
-  infer: sameType,
+  infer: floatOf('gelu', 0),
   grad: (g, { inputs, gradOutputs }) => {
     const [x] = inputs as [Value];
     const cdf = g.mul(g.add(g.erf(g.mul(x, Math.SQRT1_2)), 1), 0.5);
@@ -188,8 +204,16 @@ const applyRotary = defineOp<object>({
   name: 'rotaryEmbedding',
   formula: '[x₁·cos − x₂·sin, x₂·cos + x₁·sin] of the halves x₁, x₂ at each position; dx = rotation by −θ of dy',
   infer: inputs => {
-    const [x, positions, cosTable] = inputs as [TensorType, TensorType, TensorType];
-    const fits = x.shape.length === 4 && positions.shape.length === 2 && cosTable.shape.length === 2;
+    const [x, positions, ...tables] = inputs as [TensorType, TensorType, TensorType, TensorType];
+    const [batch, , tokens, width] = x.shape;
+    const fits =
+      x.shape.length === 4 &&
+      positions.dtype === 'i64' &&
+      sameShape(positions.shape, [batch!, tokens!]) &&
+      tables.every(
+        table => table.dtype === x.dtype && table.shape.length === 2 && sameDim(mulDims(2, table.shape[1]!), width!),
+      ) &&
+      sameShape(tables[0]!.shape, tables[1]!.shape);
     expectOperands(fits, 'rotaryEmbedding', 'x [B, H, T, D], positions [B, T], tables [P, D/2]', inputs);
     return sameType(inputs);
   },

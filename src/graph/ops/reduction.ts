@@ -2,7 +2,7 @@
 
 import type { Shape } from '../dim.ts';
 import { sameDim } from '../dim.ts';
-import { defineOp, expectOperands, type GradOps } from '../op.ts';
+import { defineOp, expectAxis, expectOperands, type GradOps } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
 import { cast, div, equal, mul } from './elementwise.ts';
 import { expand, reshape, resolveAxis } from './movement.ts';
@@ -29,12 +29,8 @@ function reduction(name: string, onnx: string, formula: string, derivative: Redu
     formula,
     infer: (inputs, attrs) => {
       const [x] = inputs as [TensorType];
-      expectOperands(
-        attrs.axes.every(a => a < x.shape.length),
-        name,
-        `axes ${attrs.axes}`,
-        inputs,
-      );
+      for (const axis of attrs.axes) expectAxis(axis, name, inputs);
+      expectOperands(new Set(attrs.axes).size === attrs.axes.length, name, `each axis once (${attrs.axes})`, inputs);
       return [{ dtype: x.dtype, shape: reducedShape(x.shape, attrs) }];
     },
     grad: (g, { inputs, outputs, attrs, gradOutputs }) => {
@@ -85,7 +81,10 @@ export const reduceSumSquare = reduction('reduceSumSquare', 'ReduceSumSquare', '
 const applyArgMax = defineOp<{ readonly axis: number }>({
   name: 'argMax',
   formula: 'index of the first maximum along one axis',
-  infer: ([x], { axis }) => [{ dtype: 'i64', shape: x!.shape.toSpliced(axis, 1) }],
+  infer: ([x], { axis }) => {
+    expectAxis(axis, 'argMax', [x!]);
+    return [{ dtype: 'i64', shape: x!.shape.toSpliced(axis, 1) }];
+  },
   grad: 'not differentiable',
   emit: c => void c.node('ArgMax', c.inputs, { attributes: { axis: c.attrs.axis, keepdims: 0 }, outputs: c.outputs }),
 });

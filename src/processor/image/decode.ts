@@ -2,10 +2,11 @@
  * @file Image files → RGB pixels, as Pillow's `ImageOps.exif_transpose(image).convert('RGB')` gives them: EXIF
  * orientation applied, alpha dropped without blending, colour profiles ignored, 16 bits cut to 8. JPEG, PNG and WebP
  * are decoded by sharp (libvips), GIF here. Pictures are measured by their header before anything is decoded.
+ *
+ * The original LLaVA drops alpha in this way; the image processors of transformers 5 blend it onto white instead.
  */
 
 import { readFile, stat } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import type { Sharp, SharpOptions } from 'sharp';
 import { assert, LlavaError } from '../../core/index.ts';
 import { decodeGif, parseGif } from './gif.ts';
@@ -16,7 +17,7 @@ export interface DecodeOptions {
   readonly maxPixels?: number;
   /** Largest width and largest height that are decoded, in pixels. Default 65,535. */
   readonly maxSide?: number;
-  /** What errors call the picture. Default: the path, or "of N bytes". */
+  /** What errors call the picture. Default: the path or URL, or "of N bytes". */
   readonly name?: string;
 }
 
@@ -34,9 +35,9 @@ interface Source {
  * larger than the limits.
  */
 export async function decodeImage(source: string | URL | Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
-  const path = typeof source === 'string' ? source : source instanceof URL ? urlPath(source) : undefined;
-  const name = options.name ?? path ?? `of ${(source as Uint8Array).length} bytes`;
-  const bytes = path === undefined ? (source as Uint8Array) : await readImageFile(path, name);
+  const isBytes = source instanceof Uint8Array;
+  const name = options.name ?? (isBytes ? `of ${source.length} bytes` : String(source));
+  const bytes = isBytes ? source : await readImageFile(source, name);
   const { maxPixels = 100_000_000, maxSide = 65_535 } = options;
   const file: Source = { name, bytes, maxPixels, maxSide };
   const format = detectFormat(bytes);
@@ -44,12 +45,7 @@ export async function decodeImage(source: string | URL | Uint8Array, options: De
   return format === 'GIF' ? decodeGifFile(file) : decodeWithSharp(file, format);
 }
 
-function urlPath(url: URL): string {
-  if (url.protocol !== 'file:') throw imageError(url.href, 'a file: URL', url.protocol);
-  return fileURLToPath(url);
-}
-
-async function readImageFile(path: string, name: string): Promise<Uint8Array> {
+async function readImageFile(path: string | URL, name: string): Promise<Uint8Array> {
   try {
     const entry = await stat(path);
     if (entry.isDirectory()) throw imageError(name, 'a file', 'a folder');
@@ -84,7 +80,8 @@ function checkSize({ name, maxPixels, maxSide }: Source, width: number, height: 
   const got = `${width} × ${height}`;
   if (width < 1 || height < 1) throw imageError(name, 'at least one pixel', got);
   if (width * height > maxPixels) throw imageError(name, `at most ${maxPixels} pixels (option maxPixels)`, got);
-  if (Math.max(width, height) > maxSide) throw imageError(name, `at most ${maxSide} pixels a side (option maxSide)`, got);
+  if (Math.max(width, height) > maxSide)
+    throw imageError(name, `at most ${maxSide} pixels a side (option maxSide)`, got);
 }
 
 function decodeGifFile(file: Source): RgbImage {
@@ -94,10 +91,11 @@ function decodeGifFile(file: Source): RgbImage {
   return decodeGif(file.bytes, gif, file.name);
 }
 
-let sharpModule: Promise<(bytes: Uint8Array, options: SharpOptions) => Sharp> | undefined;
+type OpenSharp = (bytes: Uint8Array, options: SharpOptions) => Sharp;
+let sharpModule: Promise<OpenSharp> | undefined;
 
 /** Loads sharp on first use, so that a program that decodes nothing starts quickly. */
-function loadSharp(): NonNullable<typeof sharpModule> {
+function loadSharp(): Promise<OpenSharp> {
   sharpModule ??= import('sharp').then(({ default: sharp }) => {
     sharp.concurrency(1); // one picture gains nothing from more threads, and several pictures decode at once
     sharp.cache(false);
@@ -107,34 +105,35 @@ function loadSharp(): NonNullable<typeof sharpModule> {
 }
 
 async function decodeWithSharp(file: Source, format: SharpFormat): Promise<RgbImage> {
-  const { bytes, name, maxPixels } = file;
-  if (format === 'PNG' && bytes.length >= 24) checkPngSize(file);
-  const sharp = await loadSharp();
-  // `error` refuses what Pillow refuses: truncated data and bad checksums, not a JPEG decoder's warnings.
-  const open = () => sharp(bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels: maxPixels });
-  try {
-    const { width, height, space } = await open().metadata();
-    checkSize(file, width, height);
-    const picture = open().autoOrient().removeAlpha();
-    if (space === 'cmyk') return await readPixels(picture.pipelineColourspace('cmyk'), 'cmyk', cmykToRgb);
-    if (isDeepGreyPng(bytes, format)) return await readPixels(picture, 'grey16', deepGreyToRgb);
-    return await readPixels(picture, 'srgb', rgb => rgb);
-  } catch (error) {
+  if (format === 'PNG' && file.bytes.length >= 24) checkPngSize(file);
+  const openSharp = await loadSharp();
+  const { width, height, space, data } = await readRaw(openSharp, file, format).catch(error => {
     if (error instanceof LlavaError) throw error;
-    throw imageError(name, `a whole and valid ${format} image`, `one that cannot be decoded (${reason(error)})`);
-  }
+    throw imageError(file.name, `a whole and valid ${format} image`, `one that cannot be decoded (${reason(error)})`);
+  });
+  const rgb = TO_RGB[space](data);
+  assert(rgb.length === width * height * 3, `${rgb.length} bytes for a picture of ${width} × ${height}`);
+  return { width, height, data: rgb };
 }
 
-async function readPixels(
-  picture: Sharp,
-  space: 'srgb' | 'cmyk' | 'grey16',
-  toRgb: (data: Uint8Array) => Uint8Array,
-): Promise<RgbImage> {
-  const raw = picture.toColourspace(space).raw({ depth: space === 'grey16' ? 'ushort' : 'uchar' });
+type RawSpace = 'srgb' | 'cmyk' | 'grey16';
+interface RawImage extends RgbImage {
+  readonly space: RawSpace;
+}
+
+/** Pixels in the space that Pillow converts to RGB in its own way, and in sRGB for all the others. */
+async function readRaw(openSharp: OpenSharp, file: Source, format: SharpFormat): Promise<RawImage> {
+  // `error` refuses what Pillow refuses: truncated data and bad checksums, not what a JPEG decoder only warns of.
+  const open = () => openSharp(file.bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels: false });
+  const header = await open().metadata();
+  checkSize(file, header.width, header.height);
+  const isCmyk = header.space === 'cmyk';
+  const space: RawSpace = isCmyk ? 'cmyk' : isDeepGreyPng(file.bytes, format) ? 'grey16' : 'srgb';
+  const picture = open().autoOrient().removeAlpha().toColourspace(space);
+  if (isCmyk) picture.pipelineColourspace('cmyk');
+  const raw = picture.raw({ depth: space === 'grey16' ? 'ushort' : 'uchar' });
   const { data, info } = await raw.toBuffer({ resolveWithObject: true });
-  const rgb = toRgb(new Uint8Array(data.buffer, data.byteOffset, data.length));
-  assert(rgb.length === info.width * info.height * 3, `image ${info.width} × ${info.height} has ${rgb.length} bytes`);
-  return { width: info.width, height: info.height, data: rgb };
+  return { width: info.width, height: info.height, space, data };
 }
 
 /** Before libpng, which has only "corrupt header" to say about a size it does not like. */
@@ -147,6 +146,12 @@ function checkPngSize(file: Source): void {
 function isDeepGreyPng(bytes: Uint8Array, format: SharpFormat): boolean {
   return format === 'PNG' && bytes[24] === 16 && bytes[25] === 0;
 }
+
+const TO_RGB: { readonly [K in RawSpace]: (data: Uint8Array) => Uint8Array } = {
+  srgb: data => new Uint8Array(data.buffer, data.byteOffset, data.length),
+  cmyk: cmykToRgb,
+  grey16: deepGreyToRgb,
+};
 
 /** Pillow's formula: channel = (255 − K) − round(ink·(255 − K) / 255), with inks as stored by Adobe (255 = full). */
 function cmykToRgb(data: Uint8Array): Uint8Array {
@@ -169,7 +174,7 @@ function deepGreyToRgb(data: Uint8Array): Uint8Array {
 /** libvips repeats itself over several lines: the first names the cause. */
 function reason(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return oneLine(message.replace(/^Input buffer has corrupt header:/, ''));
+  return oneLine(message.replace(/^Input buffer has corrupt header:|^Unknown error$/, ''));
 }
 
 function oneLine(message: string): string {

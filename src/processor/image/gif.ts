@@ -33,12 +33,11 @@ export function parseGif(bytes: Uint8Array, name: string): GifFrame {
   const [screenWidth, screenHeight] = [readU16(cursor), readU16(cursor)];
   const flags = readU8(cursor);
   cursor.at += 2; // background colour, which Pillow and browsers ignore; aspect ratio
-  const palette = greyRamp();
-  if (flags & 0x80) readPalette(cursor, flags, palette);
+  const globalPalette = readPalette(cursor, flags);
   const fill = skipToFrame(cursor);
   const [left, top, width, height] = [readU16(cursor), readU16(cursor), readU16(cursor), readU16(cursor)];
   const frameFlags = readU8(cursor);
-  if (frameFlags & 0x80) readPalette(cursor, frameFlags, palette);
+  const palette = readPalette(cursor, frameFlags) ?? globalPalette ?? greyRamp();
   return {
     width: Math.max(screenWidth, left + width),
     height: Math.max(screenHeight, top + height),
@@ -94,11 +93,15 @@ function greyRamp(): Uint8Array {
   return Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
 }
 
-function readPalette(cursor: Cursor, flags: number, palette: Uint8Array): void {
+/** 256 × RGB, black beyond the entries of the file; undefined when the flags announce no palette. */
+function readPalette(cursor: Cursor, flags: number): Uint8Array | undefined {
+  if (!(flags & 0x80)) return undefined;
   const length = 3 << ((flags & 7) + 1);
   if (cursor.at + length > cursor.bytes.length) throw endsEarly(cursor);
+  const palette = new Uint8Array(768);
   palette.set(cursor.bytes.subarray(cursor.at, cursor.at + length));
   cursor.at += length;
+  return palette;
 }
 
 /** Moves behind the first image separator and returns the transparent index announced on the way, else 0. */
@@ -182,7 +185,12 @@ function decodeLzw(cursor: Cursor, total: number): Uint8Array {
 /** Row numbers in the order in which an interlaced frame stores them. */
 function interlacedRows(height: number): number[] {
   const rows: number[] = [];
-  for (const [start, step] of [[0, 8], [4, 8], [2, 4], [1, 2]] as const) {
+  for (const [start, step] of [
+    [0, 8],
+    [4, 8],
+    [2, 4],
+    [1, 2],
+  ] as const) {
     for (let y = start; y < height; y += step) rows.push(y);
   }
   return rows;

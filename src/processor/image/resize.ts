@@ -1,8 +1,8 @@
 /**
  * @file Resampling that gives Pillow's pixels exactly: `Image.resize` on 8-bit channels, as published in Pillow's
- * documentation ("Filters") and followed by its Resample.c: separable convolution, the horizontal pass first, weights
- * as integers of 22 fractional bits, and 8-bit rounding after each pass. When shrinking, the filter is widened by the
- * scale, which is what keeps it free of aliasing.
+ * documentation ("Filters") and by its Resample.c: separable convolution with weights that are integers of 22 fractional
+ * bits, and 8-bit rounding after each pass. When shrinking, the filter is widened by the scale, which keeps it free of
+ * aliasing.
  *
  * Only a window of the result is computed, and the picture may lie on a larger canvas of one colour: cropping and
  * padding then cost nothing, however long and thin the picture is.
@@ -50,16 +50,29 @@ export function resizeWindow(
   window: Window,
   filter: ResampleFilter = 'bicubic',
 ): RgbImage {
-  const { image, left, top } = canvas;
+  const { image, left, top, fill } = canvas;
   assert(window.left >= 0 && window.left + window.width <= width, 'resize window is wider than the picture');
   assert(window.top >= 0 && window.top + window.height <= height, 'resize window is higher than the picture');
   const across: Axis = { canvasSize: canvas.width, offset: left, imageSize: image.width };
   const down: Axis = { canvasSize: canvas.height, offset: top, imageSize: image.height };
   const columns = planAxis(across, width, window.left, window.width, FILTERS[filter]);
   const rows = planAxis(down, height, window.top, window.height, FILTERS[filter]);
+  if (isDownFirst(canvas, width, height)) {
+    const [begin, end] = usedRange(columns);
+    const short = convolve(image, rows, 'down', [begin, end], fill);
+    return convolve(short, shiftPlan(columns, begin), 'across', [0, window.height], fill);
+  }
   const [begin, end] = usedRange(rows);
-  const narrow = resampleRows(image, columns, begin, end, canvas.fill);
-  return resampleColumns(narrow, window.width, rows, begin, canvas.fill);
+  const narrow = convolve(image, columns, 'across', [begin, end], fill);
+  return convolve(narrow, shiftPlan(rows, begin), 'down', [0, window.width], fill);
+}
+
+/**
+ * The order of the passes changes single levels. Pillow took the horizontal pass first until version 13 (2026), which
+ * takes the vertical one first when the height loses more than twice as many pixels as the width.
+ */
+function isDownFirst(canvas: Canvas, width: number, height: number): boolean {
+  return height < canvas.height && canvas.height - height > 2 * (canvas.width - width);
 }
 
 interface Filter {
@@ -166,53 +179,52 @@ function usedRange({ first, count }: AxisPlan): [number, number] {
   return end === 0 ? [0, 0] : [begin, end];
 }
 
-/** Horizontal pass over image rows [begin, end): [end − begin, plan length, 3] bytes. */
-function resampleRows(image: RgbImage, plan: AxisPlan, begin: number, end: number, fill: Rgb): Uint8ClampedArray {
+/** The plan for a picture whose first `begin` pixels have been left out. */
+function shiftPlan(plan: AxisPlan, begin: number): AxisPlan {
+  return { ...plan, first: plan.first.map(first => first - begin) };
+}
+
+/**
+ * One pass: resamples along one axis, for `source`'s rows (`across`) or columns (`down`) [begin, end). In the second
+ * pass the canvas around the picture counts as `fill` again, which the first has not changed: its weights add up to one
+ * within less than half a level.
+ */
+function convolve(
+  source: RgbImage,
+  plan: AxisPlan,
+  direction: 'across' | 'down',
+  [begin, end]: readonly [number, number],
+  [fillRed, fillGreen, fillBlue]: Rgb,
+): RgbImage {
   const { first, count, weights, outside, stride } = plan;
-  const length = first.length;
-  const source = image.data;
-  const out = new Uint8ClampedArray((end - begin) * length * 3);
-  const [fillRed, fillGreen, fillBlue] = fill;
+  const pixels = source.data;
+  const rowBytes = source.width * 3;
+  const isAcross = direction === 'across';
+  const tapBytes = isAcross ? 3 : rowBytes;
+  const lineBytes = isAcross ? rowBytes : 3;
+  const width = isAcross ? first.length : end - begin;
+  const height = isAcross ? end - begin : first.length;
+  const out = new Uint8ClampedArray(width * height * 3);
   let o = 0;
-  for (let y = begin; y < end; y++) {
-    const row = y * image.width;
-    for (let x = 0; x < length; x++) {
-      let [i, w] = [(row + first[x]!) * 3, x * stride];
-      let red = HALF + fillRed * outside[x]!;
-      let green = HALF + fillGreen * outside[x]!;
-      let blue = HALF + fillBlue * outside[x]!;
-      for (const stop = w + count[x]!; w < stop; w++, i += 3) {
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = isAcross ? x : y;
+      const line = begin + (isAcross ? y : x);
+      let red = HALF + fillRed * outside[at]!;
+      let green = HALF + fillGreen * outside[at]!;
+      let blue = HALF + fillBlue * outside[at]!;
+      let i = line * lineBytes + first[at]! * tapBytes;
+      const stop = at * stride + count[at]!;
+      for (let w = at * stride; w < stop; w++, i += tapBytes) {
         const weight = weights[w]!;
-        red = (red + Math.imul(weight, source[i]!)) | 0;
-        green = (green + Math.imul(weight, source[i + 1]!)) | 0;
-        blue = (blue + Math.imul(weight, source[i + 2]!)) | 0;
+        red = (red + Math.imul(weight, pixels[i]!)) | 0;
+        green = (green + Math.imul(weight, pixels[i + 1]!)) | 0;
+        blue = (blue + Math.imul(weight, pixels[i + 2]!)) | 0;
       }
       out[o++] = red >> PRECISION;
       out[o++] = green >> PRECISION;
       out[o++] = blue >> PRECISION;
     }
-  }
-  return out;
-}
-
-/**
- * Vertical pass over rows of `width` pixels, the first of which is image row `begin`. Rows outside the image count as
- * `fill`: the horizontal pass leaves a constant as it is, its weights being off from one by less than half a level.
- */
-function resampleColumns(rows: Uint8ClampedArray, width: number, plan: AxisPlan, begin: number, fill: Rgb): RgbImage {
-  const { first, count, weights, outside, stride } = plan;
-  const height = first.length;
-  const out = new Uint8ClampedArray(height * width * 3);
-  const sums = new Int32Array(width * 3);
-  for (let y = 0; y < height; y++) {
-    for (let i = 0; i < sums.length; i++) sums[i] = HALF + fill[i % 3]! * outside[y]!;
-    for (let k = 0; k < count[y]!; k++) {
-      const weight = weights[y * stride + k]!;
-      const start = (first[y]! + k - begin) * sums.length;
-      for (let i = 0; i < sums.length; i++) sums[i] = (sums[i]! + Math.imul(weight, rows[start + i]!)) | 0;
-    }
-    const o = y * sums.length;
-    for (let i = 0; i < sums.length; i++) out[o + i] = sums[i]! >> PRECISION;
   }
   return { width, height, data: new Uint8Array(out.buffer) };
 }

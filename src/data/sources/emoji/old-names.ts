@@ -1,82 +1,76 @@
 /**
- * @file Names that older drawing sets use for emoji, with today's Unicode name. Needed where a set comes without a table
- * of code points. Names that differ only in spaces and hyphens need no entry.
+ * @file Names that older drawing sets use for emoji, with today's Unicode name. Needed where a set comes without a
+ * table of code points. Names that differ only in spaces, hyphens or the word "face" need no entry.
  */
 
 /** Earlier Unicode names, in the form of icon names. */
 const RENAMED = `
-  direct-hit=bullseye, dizzy-face=face with crossed-out eyes, exclamation-mark=red exclamation mark, crazy-face=zany face,
-  question-mark=red question mark, disappointed-but-relieved-face=sad but relieved face, bride-with-veil=person with veil,
-  face-savouring-delicious-food=face savoring food, face-with-cold-sweat=downcast face with sweat,
-  face-with-open-mouth-and-cold-sweat=anxious face with sweat, heavy-check-mark=check mark,
-  face-with-stuck-out-tongue=face with tongue, face-with-stuck-out-tongue-and-closed-eyes=squinting face with tongue,
-  face-with-stuck-out-tongue-and-winking-eye=winking face with tongue, heavy-division-sign=divide,
-  heavy-heart-exclamation=heart exclamation, heavy-large-circle=hollow red circle, heavy-minus-sign=minus,
-  heavy-multiplication-x=multiply, heavy-plus-sign=plus, high-speed-train-with-bullet-nose=bullet train,
-  hourglass=hourglass done, hourglass-with-flowing-sand=hourglass not done, laptop-computer=laptop,
-  left-pointing-magnifying-glass=magnifying glass tilted left, right-pointing-magnifying-glass=magnifying glass tilted right,
-  raised-hand-with-fingers-splayed=hand with fingers splayed, school-backpack=backpack, scorpius=scorpio,
-  white-heavy-check-mark=check mark button, white-medium-star=star, red-wine-glass=wine glass, white-wine-glass=wine glass,
-  game-dice=game die, cat-face-with-tears-of-joy=cat with tears of joy, cat-face-with-wry-smile=cat with wry smile,
+  direct-hit=bullseye, exclamation-mark=red exclamation mark, question-mark=red question mark, crazy-face=zany face,
+  bride-with-veil=person with veil, heavy-heart-exclamation=heart exclamation, school-backpack=backpack,
+  scorpius=scorpio, red-wine-glass=wine glass, white-wine-glass=wine glass, game-dice=game die,
   ballot-box-with-check=check box with check`;
 
 /** Firefox OS names, which follow the Unicode 6 names freely. */
 const FIREFOX = `
   2hearts=two hearts, angry=angry face, anguish=anguished face, astonished=astonished face, aubergine=eggplant,
   automatedtellermachine=atm sign, bactriancamel=two-hump camel, banknotedollar=dollar banknote,
-  banknoteeuro=euro banknote, banknotepound=pound banknote, banknoteyen=yen banknote, beachumbrella=beach with umbrella,
-  basketballandhoop=basketball, billiards=pool 8 ball, blackscissors=scissors, blackskullcrossbones=skull and crossbones,
-  blackspadesuit=spade suit, blackclubsuit=club suit, blackdiamondsuit=diamond suit, blacktelephone=telephone,
-  blackuniversalrecyclingsymbol=recycling symbol, blackhardshellfloppy=floppy disk, bride=person with veil,
-  bunny=rabbit face, bunnyside=rabbit, catside=cat, cellphone=mobile phone, chartdownwardstrend=chart decreasing,
-  chartupwardstrend=chart increasing, chartupwardstrendyen=chart increasing with yen, chilipepper=hot pepper,
-  clap=clapping hands, closedmailboxlowered=closed mailbox with lowered flag,
-  closedmailboxraised=closed mailbox with raised flag, openmailboxlowered=open mailbox with lowered flag,
-  openmailboxraised=open mailbox with raised flag, confetti=confetti ball, confounded=confounded face,
-  confused=confused face, cop=police officer, crying=crying face, curryandrice=curry rice, daggerknife=dagger,
-  dancer=woman dancing, darksunglasses=sunglasses, devilhorns=smiling face with horns, disappointed=disappointed face,
-  dogside=dog, doveofpeace=dove, dragonhead=dragon face, dragonside=dragon, dromedarycamel=camel, earofmaize=ear of corn,
-  earofrice=sheaf of rice, electrictorch=flashlight, envelopedownarrowabove=envelope with arrow, europeancastle=castle,
+  banknoteeuro=euro banknote, banknotepound=pound banknote, banknoteyen=yen banknote,
+  beachumbrella=beach with umbrella, basketballandhoop=basketball, billiards=pool 8 ball, blackscissors=scissors,
+  blackskullcrossbones=skull and crossbones, blackspadesuit=spade suit, blackclubsuit=club suit,
+  blackdiamondsuit=diamond suit, blacktelephone=telephone, blackuniversalrecyclingsymbol=recycling symbol,
+  blackhardshellfloppy=floppy disk, bride=person with veil, bunny=rabbit face, bunnyside=rabbit, catside=cat,
+  cellphone=mobile phone, chartdownwardstrend=chart decreasing, chartupwardstrend=chart increasing,
+  chartupwardstrendyen=chart increasing with yen, chilipepper=hot pepper, clap=clapping hands,
+  closedmailboxlowered=closed mailbox with lowered flag, closedmailboxraised=closed mailbox with raised flag,
+  openmailboxlowered=open mailbox with lowered flag, openmailboxraised=open mailbox with raised flag,
+  confetti=confetti ball, confounded=confounded face, confused=confused face, cop=police officer, crying=crying face,
+  curryandrice=curry rice, daggerknife=dagger, dancer=woman dancing, darksunglasses=sunglasses,
+  devilhorns=smiling face with horns, disappointed=disappointed face, dogside=dog, doveofpeace=dove,
+  dragonhead=dragon face, dragonside=dragon, dromedarycamel=camel, earofmaize=ear of corn, earofrice=sheaf of rice,
+  electrictorch=flashlight, envelopedownarrowabove=envelope with arrow, europeancastle=castle,
   europeafricaglobe=globe showing europe-africa, americasglobe=globe showing americas, clock3oclock=three o'clock,
   asiaaustraliaglobe=globe showing asia-australia, evergreen=evergreen tree, expressionless=expressionless face,
   fallingleaf=fallen leaf, fatherchristmas=santa claus, fearful=fearful face, fireworksparkler=sparkler,
-  fishcakeswirl=fish cake with swirl, fishingpoleandfish=fishing pole, fistedhand=oncoming fist, flexbicep=flexed biceps,
-  flushed=flushed face, forkknife=fork and knife, framewithpicture=framed picture, frown=frowning face,
-  frontfacingchick=front-facing baby chick, gem=gem stone, golfer=person golfing, gma=old woman, gpa=old man,
-  grimacing=grimacing face, grin=grinning face, guardsman=guard, haircut=person getting haircut, hampster=hamster,
-  handheldvideocamera=video camera, headmassage=person getting massage, heartarrow=heart with arrow, heartblue=blue heart,
-  heartgreen=green heart, heartpurple=purple heart, heartyellow=yellow heart, heartribbon=heart with ribbon,
-  hearteyes=smiling face with heart-eyes, heavycheckmark=check mark, heavydivisionsign=divide, heavyplussign=plus,
-  heavymultiplicationsymbol=multiply, heavyminussign=minus, heels=high-heeled shoe, highspeedtrainbulletnose=bullet train,
-  hocho=kitchen knife, hourglass=hourglass done, housebuilding=house, housebuildings=houses, hushed=hushed face,
-  hundredpointssymbol=hundred points, imp=angry face with horns, izakayalantern=red paper lantern,
-  japaneseangrymask=goblin, kissclosedeyes=kissing face with closed eyes, kissing=kissing face, largebluecircle=blue circle,
+  fishcakeswirl=fish cake with swirl, fishingpoleandfish=fishing pole, fistedhand=oncoming fist,
+  flexbicep=flexed biceps, flushed=flushed face, forkknife=fork and knife, framewithpicture=framed picture,
+  frown=frowning face, frontfacingchick=front-facing baby chick, gem=gem stone, golfer=person golfing, gma=old woman,
+  gpa=old man, grimacing=grimacing face, grin=grinning face, guardsman=guard, haircut=person getting haircut,
+  hampster=hamster, handheldvideocamera=video camera, headmassage=person getting massage, heartarrow=heart with arrow,
+  heartblue=blue heart, heartgreen=green heart, heartpurple=purple heart, heartyellow=yellow heart,
+  heartribbon=heart with ribbon, hearteyes=smiling face with heart-eyes, heavycheckmark=check mark,
+  heavydivisionsign=divide, heavyplussign=plus, heavymultiplicationsymbol=multiply, heavyminussign=minus,
+  heels=high-heeled shoe, highspeedtrainbulletnose=bullet train, hocho=kitchen knife, hourglass=hourglass done,
+  housebuilding=house, housebuildings=houses, hushed=hushed face, hundredpointssymbol=hundred points,
+  imp=angry face with horns, izakayalantern=red paper lantern, japaneseangrymask=goblin,
+  kissclosedeyes=kissing face with closed eyes, kissing=kissing face, largebluecircle=blue circle,
   largeredcircle=red circle, leaffluttering=leaf fluttering in wind, leftmagnifyingglass=magnifying glass tilted left,
   rightmagnifyingglass=magnifying glass tilted right, leopardside=leopard, lock=locked, lockandkey=locked with key,
   lockwithinkpen=locked with pen, openlock=unlocked, loudlycrying=loudly crying face, lowerleftcrayon=crayon,
   lowerleftfountainpen=fountain pen, lowerleftpaintbrush=paintbrush, lowerleftpen=pen, lowerleftpencil=pencil,
   mahjong=mahjong red dragon, medicalmask=face with medical mask, meridianglobe=globe with meridians,
-  minidisc=computer disk, monkeyhear=hear-no-evil monkey, monkeysee=see-no-evil monkey, monkeyspeak=speak-no-evil monkey,
-  mouseside=mouse, moyai=moai, multiplemusicalnotes=musical notes, mensshoe=man's shoe, neutral=neutral face,
-  nosmokingsymbol=no smoking, nonpotablewatersymbol=non-potable water, noentrysign=no entry, nomouth=face without mouth,
-  nooneunder18symbol=no one under eighteen, notebookdecorativecover=notebook with decorative cover,
-  newmoonwithface=new moon face, fullmoonwithface=full moon face, openfolder=open file folder,
-  openmouth=face with open mouth, opticaldisc=optical disk, outbox=outbox tray, perservere=persevering face,
-  pensive=pensive face, personalcomputer=laptop, phonerightarrowleft=mobile phone with arrow, pigside=pig,
-  pigsnout=pig nose, playingcardblackjoker=joker, poo=pile of poo, potablewatersystem=potable water,
-  pouting=enraged face, pray=folded hands, present=wrapped gift, putlitterinitsplacesymbol=litter in bin sign,
+  minidisc=computer disk, monkeyhear=hear-no-evil monkey, monkeysee=see-no-evil monkey,
+  monkeyspeak=speak-no-evil monkey, mouseside=mouse, moyai=moai, multiplemusicalnotes=musical notes,
+  mensshoe=man's shoe, neutral=neutral face, nosmokingsymbol=no smoking, nonpotablewatersymbol=non-potable water,
+  noentrysign=no entry, nomouth=face without mouth, nooneunder18symbol=no one under eighteen,
+  notebookdecorativecover=notebook with decorative cover, newmoonwithface=new moon face,
+  fullmoonwithface=full moon face, openfolder=open file folder, openmouth=face with open mouth,
+  opticaldisc=optical disk, outbox=outbox tray, perservere=persevering face, pensive=pensive face,
+  personalcomputer=laptop, phonerightarrowleft=mobile phone with arrow, pigside=pig, pigsnout=pig nose,
+  playingcardblackjoker=joker, poo=pile of poo, potablewatersystem=potable water, pouting=enraged face,
+  pray=folded hands, present=wrapped gift, putlitterinitsplacesymbol=litter in bin sign,
   donotlittersymbol=no littering, racecar=racing car, rowboat=person rowing boat, running=person running,
   saggitarius=sagittarius, sakebottleandcup=sake, sandals=woman's sandal, schoolsatchel=backpack,
   screamfear=face screaming in fear, sheep=ewe, skiandskiboot=skis, sleeping=sleeping face, sleepy=sleepy face,
-  sleuthspy=detective, sliceofpizza=pizza, smirk=smirking face, spurtingwhale=spouting whale, steamlocomotive=locomotive,
-  studiomic=studio microphone, surfer=person surfing, swimming=person swimming, tennisball=tennis,
-  thoughtbaloon=thought balloon, tigerside=tiger, tired=tired face, toykotower=tokyo tower,
+  sleuthspy=detective, sliceofpizza=pizza, smirk=smirking face, spurtingwhale=spouting whale,
+  steamlocomotive=locomotive, studiomic=studio microphone, surfer=person surfing, swimming=person swimming,
+  tennisball=tennis, thoughtbaloon=thought balloon, tigerside=tiger, tired=tired face, toykotower=tokyo tower,
   triumph=face with steam from nose, turban=person wearing turban, unamused=unamused face, videocasette=videocassette,
   warningsign=warning, wave=water wave, waving=waving hand, weary=weary face, weightlifter=person lifting weights,
   winking=winking face, womansshirt=woman's clothes, worried=worried face, raincloud=cloud with rain,
   snowcloud=cloud with snow, stormcloud=cloud with lightning, snowmountains=snow-capped mountain,
-  sunraincloud=sun behind rain cloud, whitesun=sun, walking=person walking, bolt=high voltage, bow=ribbon, dash=dashing away,
-  speechbubble=speech balloon, sweatsplash=sweat droplets, smoking=cigarette, stockchart=bar chart, halo=smiling face with halo`;
+  sunraincloud=sun behind rain cloud, whitesun=sun, walking=person walking, bolt=high voltage, bow=ribbon,
+  dash=dashing away, speechbubble=speech balloon, sweatsplash=sweat droplets, smoking=cigarette, stockchart=bar chart,
+  halo=smiling face with halo`;
 
 /** Icons that bear the name of another emoji, as `style/icon`. Found by looking at every drawing. */
 export const MISNAMED: ReadonlySet<string> = new Set([
@@ -86,6 +80,8 @@ export const MISNAMED: ReadonlySet<string> = new Set([
   'noto-v1/cricket',
   'fxemoji/tramcar', // a black rectangle
   'fxemoji/fog', // white on nothing
+  'fxemoji/heartblue', // half of it is missing
+  'fxemoji/sunglasses', // a face
 ]);
 
 function parse(table: string): Map<string, string> {

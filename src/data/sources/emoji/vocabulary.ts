@@ -30,6 +30,7 @@ export type Group = (typeof GROUPS)[number];
 export const VOCABULARY: { readonly [G in Group]: string } = {
   face: `
     grinning face=grinning face|grinning face with big eyes|grinning face with smiling eyes|
+      
       beaming face with smiling eyes|grinning squinting face,
     sweating face=grinning face with sweat|downcast face with sweat|anxious face with sweat,
     laughing face=face with tears of joy|rolling on the floor laughing,
@@ -38,6 +39,7 @@ export const VOCABULARY: { readonly [G in Group]: string } = {
     heart-eyes face=smiling face with heart-eyes, star-struck face=star-struck,
     kissing face=kissing face|face blowing a kiss|kissing face with closed eyes|kissing face with smiling eyes,
     face with tongue=face with tongue|winking face with tongue|squinting face with tongue|face savoring food|
+      
       zany face, money-mouth face, hugging face=smiling face with open hands,
     face with hand over mouth=face with hand over mouth|face with open eyes and hand over mouth,
     peeking face=face with peeking eye, shushing face, thinking face, saluting face, zipper-mouth face,
@@ -113,7 +115,7 @@ export const VOCABULARY: { readonly [G in Group]: string } = {
     ginger root, pea pod, bread, croissant, baguette=baguette bread, flatbread, pretzel, bagel, pancakes, waffle,
     cheese=cheese wedge, meat on bone, chicken leg=poultry leg, cut of meat, bacon, hamburger, french fries, pizza,
     hot dog, sandwich, taco, burrito, tamale, stuffed flatbread, falafel, egg, fried egg=cooking,
-    pan of food=shallow pan of food, pot of food, fondue, bowl with spoon, green salad, popcorn, butter, salt,
+    pan of food=shallow pan of food, pot of food, fondue, bowl with spoon, salad=green salad, popcorn, butter, salt,
     canned food, bento box, rice cracker, rice ball, bowl of rice=cooked rice, curry rice, noodles=steaming bowl,
     spaghetti, sweet potato=roasted sweet potato, oden, sushi, fried shrimp, fish cake=fish cake with swirl,
     moon cake, dango, dumpling, fortune cookie, takeout box, soft ice cream, shaved ice, ice cream, doughnut, cookie,
@@ -198,22 +200,25 @@ export const VOCABULARY: { readonly [G in Group]: string } = {
     money bag, banknote=yen banknote|dollar banknote|euro banknote|pound banknote, money with wings, credit card,
     receipt, envelope, incoming envelope, envelope with arrow, outbox=outbox tray, inbox=inbox tray, package,
     mailbox=closed mailbox with raised flag|closed mailbox with lowered flag|open mailbox with raised flag|
-      open mailbox with lowered flag, postbox, ballot box=ballot box with ballot, pencil, pen=pen|fountain pen,
-    pen nib=black nib, paintbrush, crayon, memo, briefcase, file folder=file folder|open file folder,
-    index dividers=card index dividers, calendar=calendar|tear-off calendar|spiral calendar, notepad=spiral notepad,
-    card index, rising chart=chart increasing|chart increasing with yen, falling chart=chart decreasing, bar chart,
-    clipboard, pushpin=pushpin|round pushpin, paperclip=paperclip|linked paperclips, ruler=straight ruler,
-    triangular ruler, scissors, card box=card file box, file cabinet, wastebasket, padlock=locked|locked with key,
-    open padlock=unlocked, locked with pen, key=key|old key, hammer, axe, pickaxe=pick, hammer and pick,
-    hammer and wrench, dagger, crossed swords, boomerang, bow and arrow, shield, saw=carpentry saw, wrench,
-    screwdriver, nut and bolt, gear, clamp, scale=balance scale, white cane, link, chains=chains|broken chain, hook,
-    toolbox, magnet, ladder, alembic, test tube, petri dish, dna, microscope, telescope,
-    satellite dish=satellite antenna, syringe, drop of blood, pill, bandage=adhesive bandage, crutch, stethoscope,
-    x-ray, door, elevator, mirror, window, bed, couch=couch and lamp, chair, toilet, plunger, shower, bathtub,
-    mouse trap, razor, lotion bottle, safety pin, broom, basket, toilet paper=roll of paper, bucket, soap, bubbles,
-    toothbrush, sponge, fire extinguisher, shopping cart, cigarette, coffin, gravestone=headstone, urn=funeral urn,
-    nazar amulet, hamsa, stone head=moai, placard, identity card=identification card, japanese dolls, tanabata tree,
-    pine decoration, mahjong tile=mahjong red dragon, playing card=flower playing cards`,
+      
+      open mailbox with lowered flag, postbox, ballot box=ballot box with ballot, pencil,
+    pen=pen|fountain pen, pen nib=black nib, paintbrush, crayon, memo, briefcase,
+    file folder=file folder|open file folder, index dividers=card index dividers,
+    calendar=calendar|tear-off calendar|spiral calendar, notepad=spiral notepad, card index,
+    rising chart=chart increasing|chart increasing with yen, falling chart=chart decreasing, bar chart, clipboard,
+    pushpin=pushpin|round pushpin, paperclip=paperclip|linked paperclips, ruler=straight ruler, triangular ruler,
+    scissors, card box=card file box, file cabinet, wastebasket, padlock=locked|locked with key,
+    open padlock=unlocked, padlock with pen=locked with pen, key=key|old key, hammer, axe, pickaxe=pick,
+    hammer and pick, hammer and wrench, dagger, crossed swords, boomerang, bow and arrow, shield, saw=carpentry saw,
+    wrench, screwdriver, nut and bolt, gear, clamp, scale=balance scale, white cane, link,
+    chains=chains|broken chain, hook, toolbox, magnet, ladder, alembic, test tube, petri dish, dna, microscope,
+    telescope, satellite dish=satellite antenna, syringe, drop of blood, pill, bandage=adhesive bandage, crutch,
+    stethoscope, x-ray, door, elevator, mirror, window, bed, couch=couch and lamp, chair, toilet, plunger, shower,
+    bathtub, mouse trap, razor, lotion bottle, safety pin, broom, basket, toilet paper=roll of paper, bucket, soap,
+    bubbles, toothbrush, sponge, fire extinguisher, shopping cart, cigarette, coffin, gravestone=headstone,
+    urn=funeral urn, nazar amulet, hamsa, stone head=moai, placard, identity card=identification card,
+    japanese dolls, tanabata tree, pine decoration, mahjong tile=mahjong red dragon,
+    playing card=flower playing cards`,
   symbol: `
     red heart, pink heart, orange heart, yellow heart, green heart, blue heart, light blue heart, purple heart,
     brown heart, black heart, grey heart, white heart, heart with arrow, heart with ribbon, sparkling heart,

@@ -1,0 +1,128 @@
+/** @file `llava chat`: a conversation in the terminal. Lines that begin with / are commands. */
+
+import { createInterface, type Interface } from 'node:readline';
+import type { Command } from 'commander';
+import { AbortedError, LlavaError, nearestName } from '../../core/index.ts';
+import type { AskOptions, Conversation } from '../../engine/index.ts';
+import type { RgbImage } from '../../processor/index.ts';
+import type { Io } from './commands.ts';
+import {
+  addGenerationOptions,
+  addModelOptions,
+  collect,
+  type GenerationValues,
+  generationOptions,
+  loadOptions,
+  type ModelValues,
+} from './options.ts';
+
+interface ChatValues extends ModelValues, GenerationValues {
+  readonly image?: readonly string[];
+  readonly system?: string;
+}
+
+const HELP = `/image FILE  add an image to the next question
+/clear       forget the conversation
+/help        show this
+/exit        leave (also Ctrl-D)
+Ctrl-C stops an answer; twice leaves.`;
+
+export function define(command: Command, io: Io): void {
+  command.option('--image <file>', 'image of the first question; may be given several times', collect);
+  addModelOptions(command);
+  addGenerationOptions(command);
+  command.option('--system <text>', "system text instead of the template's");
+  command.action((values: ChatValues) => chat(values, io));
+}
+
+async function chat(values: ChatValues, io: Io): Promise<void> {
+  const { Llava } = await import('../../engine/index.ts');
+  await using model = await Llava.load(values.model, loadOptions(values, io.signal));
+  using conversation = model.chat(values.system === undefined ? {} : { system: values.system });
+  const session = new ChatSession(conversation, values, io);
+  for (const file of values.image ?? []) await session.addImage(file);
+  if (io.stdout.isTTY) io.stdout.write(`${model.name}. /help lists the commands.\n`);
+  await session.run();
+}
+
+/** Reads lines and answers them until the user leaves. */
+class ChatSession {
+  readonly #conversation: Conversation;
+  readonly #values: ChatValues;
+  readonly #io: Io;
+  #images: RgbImage[] = [];
+  #answering: AbortController | undefined;
+
+  constructor(conversation: Conversation, values: ChatValues, io: Io) {
+    this.#conversation = conversation;
+    this.#values = values;
+    this.#io = io;
+  }
+
+  async run(): Promise<void> {
+    const { stdin: input, stdout: output } = this.#io;
+    const lines = createInterface({ input, output, terminal: output.isTTY === true, prompt: '> ' });
+    lines.on('SIGINT', () => this.#interrupt(lines));
+    this.#io.signal.addEventListener('abort', () => this.#interrupt(lines));
+    if (output.isTTY) lines.prompt();
+    for await (const line of lines) {
+      if (line.trim() === '/exit') break;
+      await this.#handle(line.trim());
+      if (output.isTTY) lines.prompt();
+    }
+    lines.close();
+  }
+
+  async addImage(file: string): Promise<void> {
+    const { decodeImage } = await import('../../processor/index.ts');
+    const { maxPixels, maxSide } = this.#values;
+    const limits = { ...(maxPixels !== undefined && { maxPixels }), ...(maxSide !== undefined && { maxSide }) };
+    this.#images.push(await decodeImage(file, limits));
+  }
+
+  /** A mistake in one line does not end the conversation. */
+  async #handle(line: string): Promise<void> {
+    try {
+      if (line.startsWith('/')) await this.#command(line);
+      else if (line !== '') await this.#answer(line);
+    } catch (error) {
+      if (error instanceof AbortedError) this.#io.stdout.write('\n');
+      else if (error instanceof LlavaError) this.#io.stderr.write(`llava: ${error.message}\n`);
+      else throw error;
+    }
+  }
+
+  async #command(line: string): Promise<void> {
+    const [, name = '', argument = ''] = /^\/(\S*)\s*(.*)$/.exec(line)!;
+    if (name === 'image' && argument !== '') return this.addImage(argument);
+    if (name === 'clear') return this.#clear();
+    if (name === 'help') return void this.#io.stdout.write(`${HELP}\n`);
+    if (name === 'image') throw new LlavaError('/image: expected the name of a file, got none');
+    const nearest = nearestName(name, ['image', 'clear', 'help', 'exit']);
+    throw new LlavaError(`chat: expected a known command, got /${name} (did you mean /${nearest}?)`);
+  }
+
+  #clear(): void {
+    this.#conversation.clear();
+    this.#images = [];
+  }
+
+  async #answer(question: string): Promise<void> {
+    this.#answering = new AbortController();
+    const images = this.#images;
+    this.#images = [];
+    const options: AskOptions = { ...generationOptions(this.#values), images, signal: this.#answering.signal };
+    try {
+      for await (const text of this.#conversation.stream(question, options)) this.#io.stdout.write(text);
+      this.#io.stdout.write('\n');
+    } finally {
+      this.#answering = undefined;
+    }
+  }
+
+  /** Stops the answer under way; without one, or the second time, leaves. */
+  #interrupt(lines: Interface): void {
+    if (this.#answering && !this.#answering.signal.aborted) this.#answering.abort();
+    else lines.close();
+  }
+}

@@ -1,0 +1,33 @@
+/** @file The list of commands. Each is loaded only when it is called, so that `llava --help` shows at once. */
+
+import type { Command } from 'commander';
+
+/** What a command uses of the process. */
+export interface Io {
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  /** Fires on the first Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** A command's module. Heavy imports belong into its action. */
+export interface CommandModule {
+  /** Adds arguments, options and the action to `command`, which has its name and summary already. */
+  define(command: Command, io: Io): void;
+}
+
+/** A command's line in the help, and how to load it. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'ask', summary: 'answer one question about images', load: () => import('./ask.ts') },
+  { name: 'chat', summary: 'talk with a model in the terminal', load: () => import('./chat.ts') },
+  { name: 'train', summary: 'train a model by a recipe', load: () => import('./train.ts') },
+  { name: 'eval', summary: 'measure how well a model answers', load: () => import('./eval.ts') },
+  { name: 'info', summary: 'show what a model is and what it needs', load: () => import('./info.ts') },
+];

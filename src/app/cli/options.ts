@@ -1,0 +1,86 @@
+/** @file Options that several commands share, and how their values are read. */
+
+import { fileURLToPath } from 'node:url';
+import { type Command, Option } from 'commander';
+import { LlavaError } from '../../core/index.ts';
+import type { AskOptions, LoadOptions } from '../../engine/index.ts';
+
+/** The demo model that the package carries. */
+const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
+
+/** Values of {@link addModelOptions}. */
+export interface ModelValues {
+  readonly model: string;
+  readonly template?: string;
+  readonly threads?: number;
+  readonly maxPixels?: number;
+  readonly maxSide?: number;
+}
+
+/** Values of {@link addGenerationOptions}. */
+export interface GenerationValues {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+}
+
+/** A number from the command line. Throws a {@link LlavaError} that names the option. */
+export function parseNumber(option: string): (text: string) => number {
+  return text => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isFinite(value)) return value;
+    throw new LlavaError(`option ${option}: expected a number, got ${JSON.stringify(text)}`);
+  };
+}
+
+/** Collects the values of an option that may be given several times. */
+export function collect(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value];
+}
+
+function numberOption(name: string, description: string): Option {
+  return new Option(`${name} <number>`, description).argParser(parseNumber(name));
+}
+
+/** Which model, and how it reads images. */
+export function addModelOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--model <folder>', 'the model').default(DEMO_MODEL, 'the demo model of this package'))
+    .option('--template <name>', "conversation template (default: the model's own)")
+    .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
+    .addOption(numberOption('--max-pixels', 'largest image, width × height (default: 100000000)'))
+    .addOption(numberOption('--max-side', 'largest side of an image, pixels (default: 65535)'));
+}
+
+/** How the answer is made. */
+export function addGenerationOptions(command: Command): Command {
+  return command
+    .addOption(numberOption('--max-tokens', 'longest answer, tokens (default: 512)'))
+    .addOption(numberOption('--temperature', 'randomness: 0 always takes the likeliest token (default: 0)'))
+    .addOption(numberOption('--top-k', 'draw from the k likeliest tokens only (default: 0, all)'))
+    .addOption(numberOption('--top-p', 'draw from the likeliest tokens up to this probability (default: 1)'))
+    .addOption(numberOption('--min-p', 'leave out tokens less likely than this part of the likeliest (default: 0)'))
+    .addOption(numberOption('--repetition-penalty', 'above 1 avoids what was said before (default: 1)'))
+    .addOption(numberOption('--seed', 'seed of the random draws (default: random)'))
+    .option('--stop <text>', 'end the answer before this text; may be given several times', collect);
+}
+
+/** The parts of the command line's values that loading a model reads. */
+export function loadOptions({ template, threads }: ModelValues, signal: AbortSignal): LoadOptions {
+  return { signal, ...(template !== undefined && { template }), ...(threads !== undefined && { threads }) };
+}
+
+const GENERATION_KEYS = [
+  ...['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'seed', 'stop'],
+] as const;
+
+/** The parts of the command line's values that asking reads. */
+export function generationOptions(values: GenerationValues): Omit<AskOptions, 'image' | 'images'> {
+  const given = Object.entries(values).filter(([key]) => (GENERATION_KEYS as readonly string[]).includes(key));
+  return Object.fromEntries(given);
+}

@@ -1,0 +1,73 @@
+/** @file Everything about the emoji data set that stays in memory: concepts, rendered drawings, where test drawings are. */
+
+import { join } from 'node:path';
+import { LlavaError } from '../../../core/index.ts';
+import { type Drawing, listDrawings, loadAtlas } from './atlas.ts';
+import { buildConcepts, type Concept, codePointsOf, type EmojiNames, readNames } from './concepts.ts';
+import { cacheFolder, type FetchOptions, fetchPackages } from './fetch.ts';
+import { type IconSet, readIcons } from './icons.ts';
+import { NAMES_PACKAGE, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
+
+/** Options of {@link openEmojiData}. */
+export interface EmojiOptions extends FetchOptions {
+  /** Side of the rendered drawings and of the canvas they are painted on, pixels. Default 64. */
+  readonly imageSize?: number;
+  /** While drawings are rendered for the first time (about half a minute). */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** The training data. */
+export interface EmojiData {
+  readonly imageSize: number;
+  readonly concepts: readonly Concept[];
+  /** Concepts with drawings to train on. */
+  readonly known: readonly Concept[];
+  /** Drawings of a concept, by its id; empty for held-out concepts. */
+  readonly drawings: readonly (readonly Drawing[])[];
+}
+
+/** Fetches (first time only), renders (first time only) and loads the drawings of the training styles. */
+export async function openEmojiData(options: EmojiOptions = {}): Promise<EmojiData> {
+  const { imageSize = 64 } = options;
+  if (!Number.isInteger(imageSize) || imageSize < 16 || imageSize > 512) {
+    throw new LlavaError(`emoji data: expected an imageSize from 16 to 512, got ${imageSize}`);
+  }
+  const { names, styles } = await openStyles(TRAINING_STYLES, options);
+  const concepts = buildConcepts(names);
+  const { signal, onProgress } = options;
+  const folder = join(options.cacheDir ?? cacheFolder(), 'drawings');
+  const drawings = await loadAtlas(listDrawings(concepts, styles), { folder, side: imageSize, signal, onProgress });
+  return groupDrawings(concepts, drawings, imageSize);
+}
+
+/** Puts drawings beside their concepts. */
+export function groupDrawings(
+  concepts: readonly Concept[],
+  drawings: readonly Drawing[],
+  imageSize: number,
+): EmojiData {
+  const byConcept: Drawing[][] = concepts.map(() => []);
+  for (const drawing of drawings) byConcept[drawing.concept.id]!.push(drawing);
+  const known = concepts.filter(concept => byConcept[concept.id]!.length > 0);
+  return { imageSize, concepts, known, drawings: byConcept };
+}
+
+/** Names and icon sets of some styles, fetched when they are not in the cache. */
+export async function openStyles(
+  styles: readonly Style[],
+  options: FetchOptions,
+): Promise<{ names: EmojiNames; styles: ReadonlyMap<Style, IconSet> }> {
+  const folderOf = await fetchPackages([NAMES_PACKAGE, ...styles.map(style => style.package)], options);
+  const names = await readNames(folderOf(NAMES_PACKAGE.name));
+  const codePoints = codePointsOf(names);
+  const sets = new Map<Style, IconSet>();
+  for (const style of styles) sets.set(style, await readIcons(folderOf(style.package.name), style.name, codePoints));
+  return { names, styles: sets };
+}
+
+/** Attribution lines for a model card, one for each style trained on, and for the one tested on. */
+export function attributions(): string[] {
+  const line = ({ package: { name, version }, licence, author }: Style, use: string) =>
+    `${name} ${version}: ${author}, ${licence} (${use})`;
+  return [...TRAINING_STYLES.map(style => line(style, 'training')), line(TEST_STYLE, 'test only')];
+}

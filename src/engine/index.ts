@@ -1,0 +1,18 @@
+export { type Answer, collectAnswer, textOf } from './answer.ts';
+export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
+export { describeModel, type MemoryNeed, type ModelDescription, type PartDescription } from './describe.ts';
+export {
+  type FinishReason,
+  type GenerationEvent,
+  type GenerationInput,
+  type GenerationOptions,
+  generate,
+  generateTokens,
+  type Timings,
+  type Usage,
+} from './generate.ts';
+export { type EncodableImage, encodableImage } from './image-encoder.ts';
+export { Llava } from './llava.ts';
+export { chooseTemplate, type LlavaModel, type LoadOptions, loadModel } from './model.ts';
+export { Sampler, type SamplingOptions } from './sampler.ts';
+export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';

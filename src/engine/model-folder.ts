@@ -1,0 +1,158 @@
+/**
+ * @file What the files of a model folder say, weights apart: configuration, image settings, tokens that end an answer,
+ * names and places of the weights. Hugging Face's layout: config.json, generation_config.json, preprocessor_config.json
+ * (or processor_config.json), model.safetensors or shards.
+ */
+
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { LlavaError } from '../core/index.ts';
+import type { Graph, ParamSource, Port } from '../graph/index.ts';
+import {
+  type JsonObject,
+  LLAMA_NAMES,
+  LLAVA_NAMES,
+  type LlamaConfig,
+  type LlavaConfig,
+  ourName,
+  parseModelConfig,
+} from '../models/index.ts';
+import { type ImageMode, type ImageSettings, parseImageSettings } from '../processor/index.ts';
+import { checkTensors, openWeights, readJson, type TensorEntry } from '../weights/index.ts';
+
+/** How the pictures of a model are made square and normalised. */
+export interface ImageRule {
+  readonly settings: ImageSettings;
+  readonly mode: ImageMode;
+}
+
+/** A model's files, read but for the weights themselves. */
+export interface ModelFolder {
+  readonly folder: string;
+  /** The name that the model was published under, else the folder's. */
+  readonly name: string;
+  readonly config: LlavaConfig | LlamaConfig;
+  /** The language model's part of the configuration, or all of it. */
+  readonly language: LlamaConfig;
+  /** Absent for a language model alone. */
+  readonly image: ImageRule | undefined;
+  /** Conversation template that the model says it was trained with. */
+  readonly template: string | undefined;
+  /** Tokens that end an answer, as the files say; empty when they say nothing. */
+  readonly eosIds: readonly number[];
+  /** Stored weights by our names. */
+  readonly weights: ReadonlyMap<string, TensorEntry>;
+}
+
+/** Reads a folder. Throws {@link LlavaError} that names the file at fault. */
+export function openModelFolder(folder: string): ModelFolder {
+  const root = resolve(folder);
+  const file = join(root, 'config.json');
+  const json = readJson(file, "a model's configuration") as JsonObject;
+  const config = parseModelConfig(json, file);
+  if (config.modelType === 'clip') throw new LlavaError(`${file}: expected a llava or llama model, got clip`);
+  const language = config.modelType === 'llava' ? config.language : config;
+  const published = json._name_or_path;
+  return {
+    folder: root,
+    name: typeof published === 'string' && published !== '' ? published : basename(root),
+    config,
+    language,
+    image: config.modelType === 'llava' ? imageRule(root, config) : undefined,
+    template: typeof json.conversation_template === 'string' ? json.conversation_template : undefined,
+    eosIds: eosIds(root, json),
+    weights: namedWeights(root, config),
+  };
+}
+
+/** The first of the files that says something about images, else what CLIP was trained with. */
+function imageRule(root: string, config: LlavaConfig): ImageRule {
+  const { file, json } = imageSettingsJson(root, config.vision.imageSize);
+  const settings = parseImageSettings(json, file);
+  const side = config.vision.imageSize;
+  const tile = settings.centerCrop ?? (settings.resize?.kind === 'exact' ? settings.resize : undefined);
+  if (tile?.width !== side || tile.height !== side) {
+    const got = tile ? `${tile.width} × ${tile.height}` : 'no fixed size';
+    throw new LlavaError(`${file}: expected images of ${side} × ${side} as in config.json, got ${got}`);
+  }
+  const ratio = config.extra.image_aspect_ratio ?? (settings.padToSquare ? 'pad' : 'square');
+  if (ratio === 'pad' || ratio === 'square') return { settings, mode: ratio };
+  throw new LlavaError(
+    `${join(root, 'config.json')}: expected image_aspect_ratio pad or square, got ${JSON.stringify(ratio)}`,
+  );
+}
+
+function imageSettingsJson(root: string, side: number): { file: string; json: unknown } {
+  const file = join(root, 'preprocessor_config.json');
+  if (existsSync(file)) return { file, json: readJson(file) };
+  // transformers 5 puts all processors into one file.
+  const joint = join(root, 'processor_config.json');
+  const nested = existsSync(joint) ? (readJson(joint) as JsonObject).image_processor : undefined;
+  if (nested) return { file: joint, json: nested };
+  return { file, json: { size: { shortest_edge: side }, crop_size: { width: side, height: side } } };
+}
+
+/** `eos_token_id`, a number or a list, of the first file and level that has it. */
+function eosIds(root: string, json: JsonObject): readonly number[] {
+  const file = join(root, 'generation_config.json');
+  const generation = existsSync(file) ? (readJson(file) as JsonObject) : {};
+  const text = json.text_config as JsonObject | undefined;
+  const found = generation.eos_token_id ?? json.eos_token_id ?? text?.eos_token_id ?? [];
+  const ids = Array.isArray(found) ? found : [found];
+  if (ids.every(Number.isInteger)) return ids as number[];
+  throw new LlavaError(
+    `${root}: expected eos_token_id to be a token id or a list of them, got ${JSON.stringify(found)}`,
+  );
+}
+
+/** Throws listing stored names that no rule knows, and names that two stored tensors claim. */
+function namedWeights(root: string, config: LlavaConfig | LlamaConfig): Map<string, TensorEntry> {
+  const rules = config.modelType === 'llava' ? LLAVA_NAMES : LLAMA_NAMES;
+  const named = new Map<string, TensorEntry>();
+  const strange: string[] = [];
+  for (const entry of openWeights(root).entries.values()) {
+    const name = ourName(rules, entry.name);
+    if (name === null) continue;
+    if (name === undefined || named.has(name)) strange.push(entry.name);
+    else named.set(name, entry);
+  }
+  if (strange.length === 0) return named;
+  throw new LlavaError(
+    `checkpoint ${root}: expected weights of a ${config.modelType} model, each once, got ${strange.join(', ')}`,
+  );
+}
+
+/**
+ * Where each parameter of the graphs lies on disk.
+ * @throws LlavaError that lists all missing, unexpected and wrongly shaped weights
+ */
+export function paramSources(
+  { folder, config, weights }: ModelFolder,
+  graphs: readonly Graph[],
+): (param: Port) => ParamSource {
+  const params = new Map(graphs.flatMap(graph => graph.params).map(param => [param.name, param]));
+  const expected = Array.from(params.values(), ({ name, shape }) => ({ name, shape: shape as readonly number[] }));
+  checkTensors(folder, weights, expected, { ignore: unusedWeights(config) });
+  return ({ name }) => {
+    const { dtype, file, offset, byteLength } = weights.get(name)!;
+    if (dtype === 'f32' || dtype === 'f16' || dtype === 'bf16' || dtype === 'f64') {
+      return { kind: 'file', dtype, file, offset, byteLength };
+    }
+    throw new LlavaError(`${file}: expected float weights, got ${name} of type ${dtype}`);
+  };
+}
+
+/** Weights that checkpoints carry although answering does not need them. */
+function unusedWeights(config: LlavaConfig | LlamaConfig): RegExp[] {
+  const language = config.modelType === 'llava' ? config.language : config;
+  const tied = language.tieWordEmbeddings ? [/(^|\.)lm_head\.weight$/] : [];
+  return config.modelType === 'llava' ? [...tied, ...unusedVisionWeights(config)] : tied;
+}
+
+/** The tower's last norm, and its blocks after the layer whose output is taken. */
+function unusedVisionWeights({ vision, visionFeatureLayer: layer }: LlavaConfig): RegExp[] {
+  const used = layer < 0 ? vision.numHiddenLayers + 1 + layer : layer;
+  const blocks = Array.from({ length: vision.numHiddenLayers - used }, (_, i) => used + i).join('|');
+  const tower = String.raw`^vision_tower\.vision_model\.`;
+  return [RegExp(String.raw`${tower}post_layernorm\.`), RegExp(String.raw`${tower}encoder\.layers\.(${blocks})\.`)];
+}

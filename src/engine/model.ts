@@ -1,0 +1,197 @@
+/**
+ * @file A model ready to answer: its configuration, its processor, and its two executables, the vision tower with the
+ * projector and the decoder. Weights are mapped from their files by ONNX Runtime; none pass through JavaScript.
+ */
+
+import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
+import { emitOnnx, type Graph } from '../graph/index.ts';
+import { decoderGraph, imageTokenCount, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
+import {
+  getTemplate,
+  IMAGE_MARK,
+  type ImageLimits,
+  loadTokenizer,
+  type Processor,
+  type PromptEncoding,
+  selectTemplate,
+  type Template,
+  type Tokenizer,
+} from '../processor/index.ts';
+import { compile, type Executable } from '../runtime/index.ts';
+import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
+import { type ModelFolder, openModelFolder, paramSources } from './model-folder.ts';
+import { type ImageFeatures, Sequence } from './sequence.ts';
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** Threads of a computation. Default: all cores the process may use. */
+  readonly threads?: number;
+  /** Conversation template by name. Default: the one the model was trained with, as far as its files or name tell. */
+  readonly template?: string;
+  /** Largest image that is read, width × height. Default 100,000,000. */
+  readonly maxPixels?: number;
+  /** Largest side of an image that is read, pixels. Default 65,535. */
+  readonly maxSide?: number;
+  /** Gives up loading. */
+  readonly signal?: AbortSignal;
+}
+
+const LOAD_OPTIONS = ['threads', 'template', 'maxPixels', 'maxSide', 'signal'];
+
+/** The executables of a model. */
+interface Executables {
+  readonly decoder: Executable;
+  /** Absent for a language model alone. */
+  readonly vision: Executable | undefined;
+}
+
+/** A loaded model. Dispose it to free the weights; sequences made from it must be disposed first. */
+export class LlavaModel implements Disposable {
+  readonly name: string;
+  readonly config: LlavaConfig | LlamaConfig;
+  /** The language model's part of the configuration, or all of it. */
+  readonly language: LlamaConfig;
+  readonly processor: Processor;
+  /** Limits of the images that are read. */
+  readonly imageLimits: ImageLimits;
+  /** Tokens that end an answer. */
+  readonly eosIds: ReadonlySet<number>;
+  readonly #decoder: Executable;
+  readonly #encoder: ImageEncoder | undefined;
+
+  /** Use {@link loadModel}. */
+  constructor(folder: ModelFolder, processor: Processor, limits: ImageLimits, { decoder, vision }: Executables) {
+    this.name = folder.name;
+    this.config = folder.config;
+    this.language = folder.language;
+    this.processor = processor;
+    this.imageLimits = limits;
+    this.eosIds = new Set(folder.eosIds.length > 0 ? folder.eosIds : [processor.tokenizer.eosId ?? -1]);
+    this.#decoder = decoder;
+    this.#encoder = vision && new ImageEncoder(vision);
+  }
+
+  /** A new, empty sequence with room for `positions`; it grows when it must. */
+  sequence(positions: number): Sequence {
+    return new Sequence(this.#decoder, this.language, positions);
+  }
+
+  /** Features of each image, in order. Throws {@link LlavaError} for a model without vision. */
+  async encodeImages(images: readonly EncodableImage[], signal?: AbortSignal): Promise<ImageFeatures[]> {
+    if (this.#encoder) return this.#encoder.encode(images, signal);
+    throw new LlavaError(`model ${this.name}: expected no images for a language model, got ${images.length}`);
+  }
+
+  dispose(): void {
+    this.#decoder.dispose();
+    this.#encoder?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Loads a model from a folder in Hugging Face's layout: a LLaVA, or a Llama alone.
+ * @throws LlavaError that names the file at fault, and for weights every one that is missing, unexpected or misshapen
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<LlavaModel> {
+  checkLoadOptions(options);
+  throwIfAborted(options.signal, `load ${path}`);
+  const folder = openModelFolder(path);
+  const executables = compileParts(folder, options.threads);
+  try {
+    // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
+    const processor = openProcessor(folder, options.template);
+    const model = new LlavaModel(folder, processor, imageLimits(options), await executables);
+    if (options.signal?.aborted) model.dispose();
+    throwIfAborted(options.signal, `load ${path}`);
+    return model;
+  } catch (error) {
+    executables.then(disposeAll, () => {});
+    throw error;
+  }
+}
+
+function checkLoadOptions(options: LoadOptions): void {
+  rejectUnknownKeys('options', options, LOAD_OPTIONS);
+  for (const name of ['threads', 'maxPixels', 'maxSide'] as const) {
+    const value = options[name] ?? 1;
+    const valid = Number.isInteger(value) && value >= 1;
+    if (!valid) throw new LlavaError(`option ${name}: expected an integer of at least 1, got ${value}`);
+  }
+}
+
+function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {
+  return { ...(maxPixels !== undefined && { maxPixels }), ...(maxSide !== undefined && { maxSide }) };
+}
+
+/** Compiles both parts at once. */
+async function compileParts(folder: ModelFolder, threads: number | undefined): Promise<Executables> {
+  const { config, language } = folder;
+  const isLlava = config.modelType === 'llava';
+  const decoder = decoderGraph(language, isLlava ? 'language_model' : '');
+  const vision = isLlava ? visionGraph(config) : undefined;
+  const source = paramSources(folder, vision ? [decoder, vision] : [decoder]);
+  const build = (name: string, graph: Graph) =>
+    compile(emitOnnx(graph, source), { name, ...(threads !== undefined && { threads }) });
+  const parts = await Promise.allSettled([build('decoder', decoder), vision && build('vision', vision)]);
+  const failure = parts.find(part => part.status === 'rejected');
+  const [decoderPart, visionPart] = parts.map(part => (part.status === 'fulfilled' ? part.value : undefined));
+  if (!failure) return { decoder: decoderPart!, vision: visionPart };
+  for (const part of [decoderPart, visionPart]) part?.dispose();
+  throw failure.reason;
+}
+
+function disposeAll({ decoder, vision }: Executables): void {
+  decoder.dispose();
+  vision?.dispose();
+}
+
+function openProcessor(folder: ModelFolder, template: string | undefined): Processor {
+  const tokenizer = loadTokenizer(folder.folder);
+  const rows = folder.language.vocabSize;
+  if (tokenizer.vocabSize > rows) {
+    throw new LlavaError(
+      `${folder.folder}: expected a tokenizer of at most ${rows} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
+    );
+  }
+  const { config, image } = folder;
+  const vision = config.modelType === 'llava' && image && { tokensPerImage: imageTokenCount(config), ...image };
+  const chosen = chooseTemplate(folder, tokenizer, template);
+  return {
+    tokenizer,
+    template: chosen,
+    encoding: chooseEncoding(folder, tokenizer, chosen),
+    ...(vision && { vision }),
+  };
+}
+
+/**
+ * The caller's template; else the one in config.json; else what LLaVA's command line picks by the model's name; and where
+ * no name says anything, that of the layout: Hugging Face's prompt where the tokenizer knows `<image>`.
+ */
+export function chooseTemplate(
+  { name, template, config }: Pick<ModelFolder, 'name' | 'template' | 'config'>,
+  tokenizer: Tokenizer,
+  wanted?: string,
+): Template {
+  const stated = wanted ?? template;
+  if (stated !== undefined) return getTemplate(stated);
+  if (config.modelType === 'llama')
+    return getTemplate(name.toLowerCase().includes('llama-2') ? 'llama_2' : 'vicuna_v1');
+  const named = selectTemplate(name);
+  const isHuggingFace = tokenizer.tokenToId(IMAGE_MARK) !== undefined;
+  return named.name === 'llava_v0' && isHuggingFace ? getTemplate('hf_llava_1_5') : named;
+}
+
+/**
+ * Text around images is encoded as the model was trained: by this library, which states the template in config.json, and
+ * with the prompts of Hugging Face, as a whole; with the original's, chunk by chunk. A tokenizer that does not know
+ * `<image>` leaves no choice.
+ */
+function chooseEncoding({ template: stated }: ModelFolder, tokenizer: Tokenizer, template: Template): PromptEncoding {
+  if (tokenizer.tokenToId(IMAGE_MARK) === undefined) return 'llava';
+  return stated !== undefined || template.name.startsWith('hf_') ? 'hf' : 'llava';
+}

@@ -1,0 +1,214 @@
+/**
+ * @file One sequence being read and written: its key/value cache, what each cached position holds, and a binding of the
+ * decoder that is made once and then run for each step with only small inputs changed. Shapes: T tokens of a run, M image
+ * feature rows, D hidden width, V vocabulary.
+ */
+
+import { assert, f32Tensor, hostTensor, i64Tensor } from '../core/index.ts';
+import type { LlamaConfig } from '../models/index.ts';
+import { type Binding, DeviceTensor, type DeviceTensors, type Executable } from '../runtime/index.ts';
+import { KeyValueCache } from './kv-cache.ts';
+
+/** Features of one image, [rows, D], and a key that equal images share. */
+export interface ImageFeatures {
+  readonly key: string;
+  readonly rows: number;
+  readonly data: Float32Array;
+}
+
+/** A sequence's content: token ids, any valid id at image positions, and the features that stand there. */
+export interface SequenceContent {
+  readonly ids: readonly number[];
+  /** By rising `start`; image i takes positions [start, start + features.rows). */
+  readonly images: readonly { readonly start: number; readonly features: ImageFeatures }[];
+}
+
+/** Positions computed in one run while a prompt is read: bounds the memory of a run and the wait for a cancellation. */
+export const PREFILL_CHUNK = 512;
+
+/** A sequence of one model. Not for concurrent use: each call must have ended before the next. */
+export class Sequence implements Disposable {
+  readonly #decoder: Executable;
+  readonly #config: LlamaConfig;
+  #cache: KeyValueCache;
+  #binding: Binding | undefined;
+  /** What position i of the cache holds: `t<id>` or `i<image key>`. */
+  #held: string[] = [];
+  readonly #logits: Float32Array;
+  readonly #step: StepInputs;
+  readonly #output: DeviceTensor;
+
+  /** @param capacity positions to make room for; more are made when they are needed */
+  constructor(decoder: Executable, config: LlamaConfig, capacity: number) {
+    this.#decoder = decoder;
+    this.#config = config;
+    this.#cache = new KeyValueCache(config, capacity);
+    this.#logits = new Float32Array(config.vocabSize);
+    this.#step = new StepInputs(config);
+    this.#output = DeviceTensor.over(f32Tensor([1, config.vocabSize], this.#logits));
+  }
+
+  /** Positions held. */
+  get length(): number {
+    return this.#held.length;
+  }
+
+  /** False when the model's context is full. */
+  get hasRoom(): boolean {
+    return this.length < this.#config.maxPositionEmbeddings;
+  }
+
+  /** Positions of `content` that need no computing, because the sequence holds them already. */
+  sharedLength(content: SequenceContent): number {
+    return this.#shared(describe(content));
+  }
+
+  /** Makes room for `positions` in all, keeping what is held. */
+  reserve(positions: number): void {
+    if (positions <= this.#cache.capacity) return;
+    const larger = new KeyValueCache(this.#config, Math.max(positions, 2 * this.#cache.capacity));
+    larger.copyFrom(this.#cache, this.length);
+    this.#cache.dispose();
+    this.#cache = larger;
+    this.#binding?.set(larger.inputs, larger.outputs);
+  }
+
+  /**
+   * Makes the sequence hold `content`, computing only what follows the part that it holds already.
+   * @returns the last position's logits [V], valid until the next run
+   */
+  async read(content: SequenceContent, signal?: AbortSignal): Promise<Float32Array> {
+    const wanted = describe(content);
+    const { maxPositionEmbeddings } = this.#config;
+    assert(wanted.length > 0 && wanted.length <= maxPositionEmbeddings, `sequence of ${wanted.length} positions`);
+    this.reserve(wanted.length);
+    const shared = this.#shared(wanted);
+    this.#held.length = shared;
+    for (let begin = shared; begin < wanted.length; begin += PREFILL_CHUNK) {
+      const end = Math.min(begin + PREFILL_CHUNK, wanted.length);
+      await this.#readChunk(content, begin, end, signal);
+      this.#held.push(...wanted.slice(begin, end));
+    }
+    return this.#logits;
+  }
+
+  /** Appends one token; returns the logits [V] after it, valid until the next run. */
+  async append(id: number, signal?: AbortSignal): Promise<Float32Array> {
+    assert(this.hasRoom, `sequence of ${this.length + 1} positions`);
+    this.reserve(this.length + 1);
+    this.#step.set(id, this.length);
+    await this.#run(this.#step.tensors, signal);
+    this.#held.push(`t${id}`);
+    return this.#logits;
+  }
+
+  dispose(): void {
+    this.#cache.dispose();
+    this.#step.dispose();
+    this.#output.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Length of the common beginning; less than `wanted`, since a run must compute its last position. */
+  #shared(wanted: readonly string[]): number {
+    const differs = wanted.findIndex((what, i) => what !== this.#held[i]);
+    return Math.min(differs < 0 ? wanted.length : differs, wanted.length - 1);
+  }
+
+  /** Computes positions [begin, end) of `content` after the held [0, begin). */
+  async #readChunk(content: SequenceContent, begin: number, end: number, signal?: AbortSignal): Promise<void> {
+    const inputs = chunkInputs(content, begin, end, this.#config.hiddenSize);
+    try {
+      await this.#run(inputs, signal);
+    } finally {
+      for (const tensor of Object.values(inputs)) tensor.dispose();
+    }
+  }
+
+  async #run(inputs: DeviceTensors, signal?: AbortSignal): Promise<void> {
+    if (this.#binding) this.#binding.set(inputs);
+    else {
+      const outputs = { logits: this.#output, ...this.#cache.outputs };
+      this.#binding = this.#decoder.bind({ ...inputs, ...this.#cache.inputs }, { outputs });
+    }
+    await this.#binding.run({ signal });
+  }
+}
+
+/** One name a position; equal names at equal positions mean equal keys and values if all before are equal too. */
+function describe({ ids, images }: SequenceContent): string[] {
+  const names = ids.map(id => `t${id}`);
+  for (const { start, features } of images) names.fill(`i${features.key}`, start, start + features.rows);
+  return names;
+}
+
+/** Decoder inputs for positions [begin, end) of a sequence; an image may be cut by either end. */
+function chunkInputs({ ids, images }: SequenceContent, begin: number, end: number, width: number): DeviceTensors {
+  const length = end - begin;
+  const source = Array.from({ length }, (_, i) => i);
+  const parts: Float32Array[] = [];
+  let rows = 0;
+  for (const { start, features } of images) {
+    const from = Math.max(start, begin);
+    const to = Math.min(start + features.rows, end);
+    if (from >= to) continue;
+    parts.push(features.data.subarray((from - start) * width, (to - start) * width));
+    for (let position = from; position < to; position++) source[position - begin] = length + rows++;
+  }
+  return {
+    ids: DeviceTensor.over(i64Tensor([1, length], ids.slice(begin, end))),
+    source: DeviceTensor.over(i64Tensor([1, length], source)),
+    rows: DeviceTensor.over(i64Tensor([1], [length - 1])),
+    features: DeviceTensor.over(f32Tensor([rows, width], join(parts, rows * width))),
+    ...positionInputs(Int32Array.of(end - 1), Int32Array.of(end)),
+  };
+}
+
+function join(parts: readonly Float32Array[], length: number): Float32Array {
+  const out = new Float32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+function positionInputs(lastPosition: Int32Array, totalLength: Int32Array): DeviceTensors {
+  return {
+    lastPosition: DeviceTensor.over(hostTensor('i32', [1], lastPosition)),
+    totalLength: DeviceTensor.over(hostTensor('i32', [], totalLength)),
+  };
+}
+
+/** Decoder inputs of a run over one token, made once and written before each run. */
+class StepInputs {
+  readonly tensors: DeviceTensors;
+  readonly #ids = new BigInt64Array(1);
+  readonly #lastPosition = new Int32Array(1);
+  readonly #totalLength = new Int32Array(1);
+
+  constructor(config: LlamaConfig) {
+    this.tensors = {
+      ids: DeviceTensor.over(hostTensor('i64', [1, 1], this.#ids)),
+      source: DeviceTensor.over(i64Tensor([1, 1], [0])),
+      rows: DeviceTensor.over(i64Tensor([1], [0])),
+      features: DeviceTensor.over(f32Tensor([0, config.hiddenSize], [])),
+      ...positionInputs(this.#lastPosition, this.#totalLength),
+    };
+  }
+
+  /** Token `id` at `position`. */
+  set(id: number, position: number): void {
+    this.#ids[0] = BigInt(id);
+    this.#lastPosition[0] = position;
+    this.#totalLength[0] = position + 1;
+  }
+
+  dispose(): void {
+    for (const tensor of Object.values(this.tensors)) tensor.dispose();
+  }
+}

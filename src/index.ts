@@ -1,0 +1,38 @@
+/**
+ * @file The public interface of llava-ts.
+ *
+ * ```ts
+ * import { Llava } from 'llava-ts';
+ *
+ * await using model = await Llava.load('path/to/model');
+ * console.log(await model.ask('What is this?', { image: 'cat.jpg' }));
+ * ```
+ */
+
+export { AbortedError, LlavaError } from './core/index.ts';
+export {
+  type Answer,
+  type AskOptions,
+  type Conversation,
+  type ConversationOptions,
+  describeModel,
+  type FinishReason,
+  type GenerationEvent,
+  type GenerationOptions,
+  Llava,
+  type LoadOptions,
+  type MemoryNeed,
+  type ModelDescription,
+  type PartDescription,
+  type SamplingOptions,
+  type Timings,
+  type Usage,
+} from './engine/index.ts';
+export {
+  type ChatMessage,
+  decodeImage,
+  type ImageLimits,
+  type ImageSource,
+  type RgbImage,
+  templateNames,
+} from './processor/index.ts';

@@ -1,0 +1,15 @@
+export {
+  CLIP_336,
+  type DecodeOptions as ImageLimits,
+  decodeImage,
+  formatImageSettings,
+  type ImageMode,
+  type ImageSettings,
+  parseImageSettings,
+  preprocessImage,
+  type Rgb,
+  type RgbImage,
+  solidImage,
+} from './image/index.ts';
+export * from './processor.ts';
+export * from './text/index.ts';

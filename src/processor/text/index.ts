@@ -1,0 +1,15 @@
+export { Detokenizer, StopMatcher } from './detokenizer.ts';
+export { type LoadTokenizerOptions, loadTokenizer } from './load-tokenizer.ts';
+export * from './prompt.ts';
+export { TEMPLATES, type Template, type TemplateName } from './template-table.ts';
+export * from './templates.ts';
+export type { AddedToken, DecodeOptions, DecodeStream, EncodeOptions, Tokenizer } from './tokenizer.ts';
+export { type TokenizerJsonOptions, tokenizerFromJson } from './tokenizer-json.ts';
+export {
+  type Llama2cPiece,
+  llama2cTokenizer,
+  readLlama2cPieces,
+  type TokenizerModelOptions,
+  tokenizerFromModel,
+} from './tokenizer-model.ts';
+export { saveTokenizer, type TrainBpeOptions, type TrainedBpe, trainBpe } from './train-bpe.ts';

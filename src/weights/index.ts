@@ -1,0 +1,7 @@
+export * from './atomic.ts';
+export { parseJson, readJson } from './json.ts';
+export * from './llama2c.ts';
+export * from './safetensors.ts';
+export { type Header, type HeaderTensor, type Metadata, parseHeader, parseHeaderLength } from './safetensors-header.ts';
+export * from './select.ts';
+export * from './sharded.ts';

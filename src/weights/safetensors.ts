@@ -1,0 +1,130 @@
+/**
+ * @file Files of named tensors in the safetensors format. Opening one reads its header only: an entry says where in
+ * which file a tensor's bytes lie, which is all that a runtime needs to map them into memory itself. The writer streams
+ * one tensor at a time and lays files out byte for byte as the Rust writer does.
+ */
+
+import { resolve } from 'node:path';
+import { assert, type DType, type HostTensor, hostTensor, LlavaError, tensorBytes } from '../core/index.ts';
+import { writeFileAtomic } from './atomic.ts';
+import { type OpenFile, readFully, withFile } from './files.ts';
+import {
+  buildHeader,
+  byteLengthOf,
+  type Header,
+  LENGTH_BYTES,
+  layoutOrder,
+  type Metadata,
+  parseHeader,
+  parseHeaderLength,
+} from './safetensors-header.ts';
+
+/** Where a tensor lies on disk: `byteLength` bytes from `offset` of `file` (an absolute path), row-major, little-endian. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly file: string;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** A checked safetensors file; no descriptor stays open. */
+export interface SafetensorsFile {
+  readonly path: string;
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Metadata;
+}
+
+/** A tensor to be written. `read` is called once, when its turn comes, so that one tensor is in memory at a time. */
+export interface TensorSource {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly read: () => HostTensor | Promise<HostTensor>;
+}
+
+const EXPECTED = 'a safetensors file';
+
+/**
+ * Opens a file and checks its header.
+ * @throws LlavaError when the file cannot be read, is not safetensors or lies about its tensors
+ */
+export function openSafetensors(path: string): SafetensorsFile {
+  const file = resolve(path);
+  const { header, dataOffset } = withFile(file, EXPECTED, readHeader);
+  const entries = new Map<string, TensorEntry>();
+  for (const { name, dtype, shape, begin, end } of header.tensors) {
+    entries.set(name, { name, dtype, shape, file, offset: dataOffset + begin, byteLength: end - begin });
+  }
+  return { path: file, entries, metadata: header.metadata };
+}
+
+function readHeader(file: OpenFile): { header: Header; dataOffset: number } {
+  const prefix = new Uint8Array(Math.min(LENGTH_BYTES, file.size));
+  readFully(file, prefix, 0);
+  const json = new Uint8Array(parseHeaderLength(prefix, file.size, file.path));
+  readFully(file, json, LENGTH_BYTES);
+  const dataOffset = LENGTH_BYTES + json.length;
+  return { header: parseHeader(json, file.size - dataOffset, file.path), dataOffset };
+}
+
+/**
+ * Copies a tensor into memory, whatever its size.
+ * @throws LlavaError when the file has gone or has shrunk, or when memory has no room
+ */
+export function readTensor(entry: TensorEntry): HostTensor {
+  return withFile(entry.file, EXPECTED, file => {
+    if (file.size < entry.offset + entry.byteLength) {
+      const expected = `${entry.offset + entry.byteLength} bytes for tensor "${entry.name}"`;
+      throw new LlavaError(`${entry.file}: expected ${expected}, got ${file.size}`);
+    }
+    const tensor = allocateFor(entry);
+    readFully(file, tensorBytes(tensor), entry.offset);
+    return tensor;
+  });
+}
+
+function allocateFor({ file, name, dtype, shape, byteLength }: TensorEntry): HostTensor {
+  try {
+    return hostTensor(dtype, shape);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new LlavaError(`${file}: expected memory for tensor "${name}" of ${byteLength} bytes, got ${error.message}`);
+  }
+}
+
+/** A tensor in memory as a {@link TensorSource}. */
+export function tensorSource(name: string, tensor: HostTensor): TensorSource {
+  return { name, dtype: tensor.dtype, shape: tensor.shape, read: () => tensor };
+}
+
+/** A tensor on disk as a {@link TensorSource}, under its own name or another. */
+export function entrySource(entry: TensorEntry, name = entry.name): TensorSource {
+  return { name, dtype: entry.dtype, shape: entry.shape, read: () => readTensor(entry) };
+}
+
+/**
+ * Writes a file, all or nothing, with the same bytes for the same tensors in whatever order they are given.
+ * @throws LlavaError when the disk is full or the place is not writable; an old file of that name is then untouched
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorSource>,
+  { metadata = {} }: { readonly metadata?: Metadata } = {},
+): Promise<void> {
+  const ordered = layoutOrder(tensors);
+  const header = buildHeader(ordered, metadata);
+  await writeFileAtomic(path, async write => {
+    await write(header);
+    for (const source of ordered) await write(await readSource(source));
+  });
+}
+
+async function readSource(source: TensorSource): Promise<Uint8Array> {
+  const tensor = await source.read();
+  const bytes = tensorBytes(tensor);
+  const same = tensor.dtype === source.dtype && String(tensor.shape) === String(source.shape);
+  assert(same && bytes.length === byteLengthOf(source), `tensor "${source.name}" is not what was declared`);
+  return bytes;
+}

@@ -1,0 +1,160 @@
+/**
+ * @file Folders of weights as Hugging Face publishes them: one `model.safetensors`, or shards named by
+ * `model.safetensors.index.json` (`weight_map`: tensor → file, `metadata.total_size`: bytes of all tensors).
+ */
+
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type HostTensor, LlavaError, nearestName } from '../core/index.ts';
+import { recoverFolder, writeFileAtomic } from './atomic.ts';
+import { fileError, listNames, makeFolders } from './files.ts';
+import { readJson } from './json.ts';
+import { openSafetensors, readTensor, type TensorEntry, type TensorSource, writeSafetensors } from './safetensors.ts';
+import { byteLengthOf, type Metadata } from './safetensors-header.ts';
+
+const SINGLE_FILE = 'model.safetensors';
+const INDEX_FILE = 'model.safetensors.index.json';
+const ANY_WEIGHT_FILE = /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
+
+/** All weights of a folder, by name. `metadata` is that of the first file. */
+export interface WeightStore {
+  readonly folder: string;
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Metadata;
+  has(name: string): boolean;
+  /** Copies one tensor into memory. Throws LlavaError for a name that is not there. */
+  read(name: string): HostTensor;
+}
+
+/**
+ * Opens the weights of a checkpoint folder; reads headers only. Like Python `transformers` it prefers the single file,
+ * and keeps tensors that lie in a shard although the index does not list them.
+ * @throws LlavaError when there are none, or when the index and the shards disagree (everything that is missing is named)
+ */
+export function openWeights(folder: string): WeightStore {
+  recoverFolder(folder);
+  const root = resolve(folder);
+  if (existsSync(join(root, SINGLE_FILE))) {
+    const { entries, metadata } = openSafetensors(join(root, SINGLE_FILE));
+    return weightStore(root, entries, metadata);
+  }
+  if (existsSync(join(root, INDEX_FILE))) return openShards(root);
+  const got = existsSync(root) ? 'neither of them' : 'no such folder';
+  throw new LlavaError(`${root}: expected ${SINGLE_FILE} or ${INDEX_FILE}, got ${got}`);
+}
+
+function weightStore(folder: string, entries: ReadonlyMap<string, TensorEntry>, metadata: Metadata): WeightStore {
+  const read = (name: string): HostTensor => {
+    const entry = entries.get(name);
+    if (entry) return readTensor(entry);
+    const nearest = nearestName(name, [...entries.keys()]) ?? 'no tensors at all';
+    throw new LlavaError(`${folder}: expected tensor "${name}", got none of that name (nearest: ${nearest})`);
+  };
+  return { folder, entries, metadata, has: name => entries.has(name), read };
+}
+
+function openShards(root: string): WeightStore {
+  const path = join(root, INDEX_FILE);
+  const shardOf = parseWeightIndex(readJson(path, 'a safetensors index'), path);
+  const names = [...new Set(shardOf.values())].sort();
+  const missing = names.filter(name => !existsSync(join(root, name)));
+  if (missing.length > 0) throw new LlavaError(`${path}: expected the shards it names, got no ${listNames(missing)}`);
+  const shards = new Map(names.map(name => [name, openSafetensors(join(root, name))]));
+  const entries = new Map([...shards.values()].flatMap(shard => [...shard.entries]));
+  const lost: string[] = [];
+  for (const [tensor, shard] of shardOf) {
+    const entry = shards.get(shard)?.entries.get(tensor);
+    if (entry) entries.set(tensor, entry);
+    else lost.push(`${tensor} in ${shard}`);
+  }
+  if (lost.length > 0) throw new LlavaError(`${path}: expected the tensors it names, got no ${listNames(lost)}`);
+  return weightStore(root, entries, shards.values().next().value?.metadata ?? {});
+}
+
+/**
+ * Tensor → shard file name, from the parsed index. Shards must lie in the folder itself: an index from a stranger must not
+ * reach other files.
+ */
+export function parseWeightIndex(index: unknown, where: string): ReadonlyMap<string, string> {
+  const weightMap = isObject(index) ? index.weight_map : undefined;
+  if (!isObject(weightMap)) throw new LlavaError(`${where}: expected an object "weight_map", got none`);
+  const shardOf = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(weightMap)) {
+    if (typeof shard !== 'string' || !isPlainFileName(shard)) {
+      throw new LlavaError(
+        `${where}: expected a file name as shard of ${JSON.stringify(tensor)}, got ${JSON.stringify(shard)}`,
+      );
+    }
+    shardOf.set(tensor, shard);
+  }
+  return shardOf;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** No folder, drive, `..` or control character. */
+function isPlainFileName(name: string): boolean {
+  return /^[^/\\:\p{Cc}]+$/u.test(name) && name !== '.' && name !== '..';
+}
+
+/**
+ * Writes weights into an existing or new folder, in shards of at most `maxShardBytes` of tensor data (default 5e9; a larger
+ * tensor gets a shard of its own), and removes weight files of an earlier save. File by file, not as a whole: to replace
+ * a checkpoint, call it within `saveFolderAtomic`.
+ * @throws LlavaError on a full disk or a place that is not writable
+ */
+export async function saveWeights(
+  folder: string,
+  tensors: Iterable<TensorSource>,
+  options: { readonly maxShardBytes?: number; readonly metadata?: Metadata } = {},
+): Promise<void> {
+  const { maxShardBytes, metadata } = { maxShardBytes: 5e9, metadata: { format: 'pt' }, ...options };
+  const shards = planShards(tensors, maxShardBytes);
+  const names = shards.map((_, i) => shardName(i, shards.length));
+  try {
+    await makeFolders(resolve(folder));
+    for (const [i, shard] of shards.entries()) await writeSafetensors(join(folder, names[i]!), shard, { metadata });
+    if (shards.length > 1) await writeFileAtomic(join(folder, INDEX_FILE), buildIndex(shards, names));
+    await removeOthers(folder, shards.length > 1 ? [...names, INDEX_FILE] : names);
+  } catch (error) {
+    throw fileError(resolve(folder), 'to save weights', error);
+  }
+}
+
+/** Fills shards in the order given; at least one, which may be empty. */
+function planShards(tensors: Iterable<TensorSource>, maxShardBytes: number): TensorSource[][] {
+  const shards: TensorSource[][] = [[]];
+  let used = 0;
+  for (const tensor of tensors) {
+    const bytes = byteLengthOf(tensor);
+    if (used > 0 && used + bytes > maxShardBytes) {
+      shards.push([]);
+      used = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    used += bytes;
+  }
+  return shards;
+}
+
+function shardName(index: number, count: number): string {
+  if (count === 1) return SINGLE_FILE;
+  const digits = (value: number): string => String(value).padStart(5, '0');
+  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+}
+
+function buildIndex(shards: readonly TensorSource[][], names: readonly string[]): string {
+  const files = shards.flatMap((shard, i) => shard.map(tensor => [tensor.name, names[i]!] as const));
+  const totalSize = shards.flat().reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const weightMap = Object.fromEntries(files.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return `${JSON.stringify({ metadata: { total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
+}
+
+async function removeOthers(folder: string, keep: readonly string[]): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (ANY_WEIGHT_FILE.test(name) && !keep.includes(name)) await rm(join(folder, name));
+  }
+}
