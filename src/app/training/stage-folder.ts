@@ -2,7 +2,7 @@
 
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostTensor } from '../../core/index.ts';
+import { castFloat, type HostTensor } from '../../core/index.ts';
 import type { Stage } from '../../train/index.ts';
 import { saveFolderAtomic, saveWeights, tensorSource } from '../../weights/index.ts';
 import { imageSettingsJson, type StageModel } from './stage-model.ts';
@@ -21,7 +21,7 @@ export async function saveStageModel(
   await saveFolderAtomic(folder, async temporary => {
     await saveWeights(
       temporary,
-      Array.from(values, ([name, tensor]) => tensorSource(name, tensor)),
+      Array.from(values, ([name, tensor]) => tensorSource(name, castFloat(tensor, stage.saveDtype))),
     );
     const tokenizer = join(output, TOKENIZER_FOLDER);
     for (const file of await readdir(tokenizer)) await copyFile(join(tokenizer, file), join(temporary, file));
@@ -31,9 +31,13 @@ export async function saveStageModel(
   });
 }
 
-/** Our own key of the configuration: the template that the model was trained with. */
-function stageKeys(stage: Stage): object {
-  return stage.kind === 'finetune' || stage.kind === 'projector' ? { conversation_template: stage.template } : {};
+/** Names of element types in `config.json`. */
+const DTYPE_NAMES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
+
+/** What the stage adds to the configuration: the weights' type and, as our own key, the template it was trained with. */
+function stageKeys({ kind, template, saveDtype }: Stage): object {
+  const dtype = { dtype: DTYPE_NAMES[saveDtype] };
+  return kind === 'finetune' || kind === 'projector' ? { ...dtype, conversation_template: template } : dtype;
 }
 
 async function writeJson(file: string, value: object): Promise<void> {

@@ -11,3 +11,4 @@ export {
   openEasyVqa,
 } from './easy-vqa.ts';
 export * from './emoji/index.ts';
+export { type ExportOptions, exportLlavaJson } from './export.ts';

@@ -4,9 +4,9 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { throwIfAborted } from '../../../core/index.ts';
+import { LlavaError, throwIfAborted } from '../../../core/index.ts';
 import { type Colour, mainColour } from './colour.ts';
 import type { Concept } from './concepts.ts';
 import type { IconSet } from './icons.ts';
@@ -101,13 +101,15 @@ async function writeAtlas(path: string, folder: string, drawings: readonly Drawi
   const partial = `${path}.${process.pid}.part`;
   const file = await open(partial, 'w');
   try {
-    await file.write(length);
-    await file.write(header);
+    await file.writev([length, header]);
     for (const { pixels } of drawings) await file.write(pixels);
-  } finally {
     await file.close();
+    await rename(partial, path);
+  } catch (error) {
+    await file.close();
+    await rm(partial, { force: true });
+    throw new LlavaError(`${path}: expected to write the rendered drawings, got ${(error as Error).message}`);
   }
-  await rename(partial, path);
 }
 
 async function readAtlas(

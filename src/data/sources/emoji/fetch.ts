@@ -12,7 +12,7 @@ import type { NpmPackage } from './packages.ts';
 
 /** Where {@link fetchPackages} keeps things. */
 export interface FetchOptions {
-  /** Cache folder. Default: `$XDG_CACHE_HOME/llava-ts` where the caller passes that, else `~/.cache/llava-ts`. */
+  /** Cache folder. Default: {@link cacheFolder}. */
   readonly cacheDir?: string;
   /** Command that installs. Default `npm`. */
   readonly npm?: string;
@@ -21,9 +21,9 @@ export interface FetchOptions {
   readonly onDownload?: (names: readonly string[]) => void;
 }
 
-/** The default cache folder. @param xdgCacheHome value of `$XDG_CACHE_HOME`, if any. */
-export function cacheFolder(xdgCacheHome?: string): string {
-  return join(xdgCacheHome || join(homedir(), '.cache'), 'llava-ts');
+/** The default cache folder: `$XDG_CACHE_HOME/llava-ts`, else `~/.cache/llava-ts`. */
+export function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'llava-ts');
 }
 
 /**
