@@ -1,4 +1,4 @@
-import { type DecodeStream, StopMatcher, type Tokenizer } from '../processor/index.ts';
+import { Detokenizer, StopMatcher, type Tokenizer } from '../processor/index.ts';
 
 /** Options of {@link AnswerText}. */
 export interface AnswerTextOptions {
@@ -10,14 +10,14 @@ export interface AnswerTextOptions {
 
 /** Text of an answer as its tokens come; what may still turn out to be a stop text or white space at the end waits. */
 export class AnswerText {
-  readonly #stream: DecodeStream;
+  readonly #stream: Detokenizer;
   readonly #stop: StopMatcher;
   readonly #trim: boolean;
   #started = false;
   #space = '';
 
   constructor(tokenizer: Tokenizer, { after, stop }: AnswerTextOptions) {
-    this.#stream = tokenizer.decodeStream({ skipSpecial: true });
+    this.#stream = new Detokenizer(tokenizer);
     this.#stop = new StopMatcher(stop);
     this.#trim = after === undefined;
     // Decoders take the first text's leading space away, which here belongs to the answer.
@@ -26,7 +26,7 @@ export class AnswerText {
 
   /** True once a stop text has come. */
   get stopped(): boolean {
-    return this.#stop.stopped;
+    return this.#stop.stopped !== undefined;
   }
 
   /** The text that this token settles. */

@@ -1,7 +1,7 @@
 /** @file Where each weight of a stage starts: at an earlier stage's or checkpoint's value, or at random. */
 
 import { join } from 'node:path';
-import { castFloat, type HostTensor, LlavaError, Rng } from '../../core/index.ts';
+import { castFloat, type HostTensor, LlavaError } from '../../core/index.ts';
 import {
   CLIP_NAMES,
   initialTensor,
@@ -57,14 +57,13 @@ export function initialWeights(
   layers: (name: string) => number,
   folderOf: (name: string) => string,
 ): (name: string, shape: readonly number[]) => HostTensor {
-  const rng = new Rng(stage.seed);
   const open = (name: string | undefined) => (name === undefined ? undefined : openCheckpoint(folderOf(name)));
   const all = open(stage.init.all);
   const parts = PART_NAMES.map(part => ({ ...part, checkpoint: open(stage.init[part.part]) }));
   return (name, shape) => {
     const stored = all?.entries.get(name) ?? partEntry(parts, name);
     if (stored) return checkedTensor(stored, name, shape);
-    return initialTensor(name, shape, layers(name), rng);
+    return initialTensor(name, shape, layers(name), stage.seed);
   };
 }
 

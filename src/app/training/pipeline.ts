@@ -47,7 +47,7 @@ export interface RunOptions {
 /** Runs the stages that are not done yet and returns the folder of the last. */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<string> {
   mkdirSync(options.output, { recursive: true });
-  const tokenizer = await prepareTokenizer(recipe.tokenizer, options.output, options.openSources);
+  const tokenizer = await prepareTokenizer(recipe, options.output, options.openSources);
   let folder = options.output;
   for (const stage of recipe.stages) {
     folder = join(options.output, stage.name);

@@ -42,7 +42,7 @@ async function openEasyVqaSource({ options }: DataSpec, data: string | undefined
 }
 
 /** Options of the source `emoji`. */
-const EMOJI_KEYS = ['task', 'seed', 'imageSize', 'mixture'];
+const EMOJI_KEYS = ['task', 'seed', 'imageSize', 'calm', 'mixture'];
 
 /** Drawings already opened, by image size: the stages of a recipe share them. */
 const emojiData = new Map<number, Promise<EmojiData>>();
@@ -56,6 +56,7 @@ async function openEmoji({ options }: DataSpec): Promise<SampleSource> {
   return emojiSource(await emojiData.get(imageSize)!, {
     task: fields.choice('task', EMOJI_TASKS),
     seed: fields.integer('seed', 0),
+    calm: fields.number('calm', 0.5),
     ...(mixture && { mixture: mixture as Partial<Record<InstructKind, number>> }),
   });
 }

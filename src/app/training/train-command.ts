@@ -33,9 +33,9 @@ export async function train(options: TrainOptions, reporter: TrainReporter): Pro
   return runRecipe(recipe, {
     output: resolve(options.output ?? `runs/${recipe.name}`),
     openSources: specs => openSources(specs, options.data),
-    onStageStart: reporter.stageStarted,
-    onStep: reporter.step,
-    onStageEnd: reporter.stageEnded,
+    onStageStart: (...event) => reporter.stageStarted(...event),
+    onStep: (...event) => reporter.step(...event),
+    onStageEnd: (...event) => reporter.stageEnded(...event),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });

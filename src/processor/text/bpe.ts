@@ -46,8 +46,9 @@ class SymbolList {
 
   constructor(count: number) {
     this.#count = count;
-    this.#next = Int32Array.from({ length: count }, (_, i) => i + 1);
-    this.#previous = Int32Array.from({ length: count }, (_, i) => i - 1);
+    this.#next = new Int32Array(count);
+    this.#previous = new Int32Array(count);
+    for (let i = 0; i < count; i++) [this.#next[i], this.#previous[i]] = [i + 1, i - 1];
   }
 
   next(symbol: number): number {

@@ -44,7 +44,7 @@ export class JsonFields {
     return value;
   }
 
-  /** A whole number of `0 … 2^24`: ids, counts. */
+  /** A whole number of `0 … 2^22`: ids, counts. */
   count(key: string): number {
     return asCount(`${this.where}.${key}`, this.raw(key));
   }
@@ -69,10 +69,10 @@ export class JsonFields {
   }
 }
 
-/** Checks that a value is a whole number of `0 … 2^24`. */
+/** Checks that a value is a whole number of `0 … 2^22`. */
 export function asCount(where: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 1 << 24) return value;
-  throw mismatch(where, 'a whole number from 0 to 16777216', value);
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 1 << 22) return value;
+  throw mismatch(where, 'a whole number from 0 to 4194304', value);
 }
 
 function mismatch(where: string, expected: string, value: unknown): LlavaError {

@@ -8,9 +8,12 @@ import { cacheFolder, type FetchOptions, fetchPackages } from './fetch.ts';
 import { type IconSet, readIcons } from './icons.ts';
 import { NAMES_PACKAGE, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
 
+/** Side of the images unless another is asked for: that of the demo model, pixels. */
+export const IMAGE_SIZE = 72;
+
 /** Options of {@link openEmojiData}. */
 export interface EmojiOptions extends FetchOptions {
-  /** Side of the rendered drawings and of the canvas they are painted on, pixels. Default 64. */
+  /** Side of the rendered drawings and of the canvas they are painted on, pixels. Default {@link IMAGE_SIZE}. */
   readonly imageSize?: number;
   /** While drawings are rendered for the first time (about half a minute). */
   readonly onProgress?: (done: number, total: number) => void;
@@ -28,7 +31,7 @@ export interface EmojiData {
 
 /** Fetches (first time only), renders (first time only) and loads the drawings of the training styles. */
 export async function openEmojiData(options: EmojiOptions = {}): Promise<EmojiData> {
-  const { imageSize = 64 } = options;
+  const { imageSize = IMAGE_SIZE } = options;
   if (!Number.isInteger(imageSize) || imageSize < 16 || imageSize > 512) {
     throw new LlavaError(`emoji data: expected an imageSize from 16 to 512, got ${imageSize}`);
   }

@@ -7,7 +7,7 @@ import { LlavaError, Rng } from '../../../core/index.ts';
 import type { RgbImage } from '../../../processor/index.ts';
 import type { Sample, SampleSource, Turn } from '../../sample.ts';
 import type { Drawing } from './atlas.ts';
-import { paintOne, paintSeveral } from './augment.ts';
+import { type ColourPolicy, paintOne, paintSeveral } from './augment.ts';
 import type { Concept } from './concepts.ts';
 import type { EmojiData } from './emoji-data.ts';
 import { Painter } from './painter.ts';
@@ -28,6 +28,8 @@ export interface EmojiSourceOptions {
   readonly task: EmojiTask;
   /** Default 0. */
   readonly seed?: number;
+  /** Share of pictures of one thing that are little changed: easy ones, and the kind that is asked about. Default 0.5. */
+  readonly calm?: number;
   /** Shares of the kinds of `instruct` samples; `one` is one to four questions about one picture. */
   readonly mixture?: Partial<Record<InstructKind, number>>;
 }
@@ -42,9 +44,9 @@ const MIXTURE: Readonly<Record<InstructKind, number>> = { one: 0.7, same: 0.13, 
 
 /** Samples of one task. */
 export function emojiSource(data: EmojiData, options: EmojiSourceOptions): SampleSource {
-  const { task, seed = 0, mixture = {} } = options;
+  const { task, seed = 0, calm = 0.5, mixture = {} } = options;
   if (data.known.length < 2) throw new LlavaError(`emoji data: expected at least 2 concepts, got ${data.known.length}`);
-  const maker = new SampleMaker(data, seed, { ...MIXTURE, ...mixture });
+  const maker = new SampleMaker(data, seed, calm, { ...MIXTURE, ...mixture });
   return { name: `emoji-${task}`, length: Number.POSITIVE_INFINITY, sample: index => maker.sample(task, index) };
 }
 
@@ -52,13 +54,15 @@ export function emojiSource(data: EmojiData, options: EmojiSourceOptions): Sampl
 class SampleMaker {
   readonly #data: EmojiData;
   readonly #seed: number;
+  readonly #calm: number;
   readonly #mixture: Readonly<Record<InstructKind, number>>;
   readonly #painter: Painter;
   #order: { readonly epoch: number; readonly concepts: readonly Concept[] } = { epoch: -1, concepts: [] };
 
-  constructor(data: EmojiData, seed: number, mixture: Readonly<Record<InstructKind, number>>) {
+  constructor(data: EmojiData, seed: number, calm: number, mixture: Readonly<Record<InstructKind, number>>) {
     this.#data = data;
     this.#seed = seed;
+    this.#calm = calm;
     this.#mixture = mixture;
     this.#painter = new Painter(data.imageSize);
   }
@@ -70,7 +74,7 @@ class SampleMaker {
     if (task === 'text')
       return { id, images: [], conversations: turns('', randomLine(concept, this.#other(concept, rng), rng)) };
     if (task === 'instruct') return { id, ...this.#instruct(concept, rng) };
-    const image = paintOne(this.#painter, this.#drawing(concept, rng), rng, 'free');
+    const image = this.#paint(this.#drawing(concept, rng), rng, 'free');
     const caption = task === 'clip' ? randomCaption(concept, rng) : plainCaption(concept);
     return { id, images: [image], conversations: turns('<image>', caption) };
   }
@@ -83,6 +87,10 @@ class SampleMaker {
       this.#order = { epoch, concepts: rng.shuffle([...known]) };
     }
     return this.#order.concepts[index % known.length]!;
+  }
+
+  #paint(drawing: Drawing, rng: Rng, policy: ColourPolicy): RgbImage {
+    return paintOne(this.#painter, drawing, rng, policy, rng.uniform() < this.#calm);
   }
 
   #drawing(concept: Concept, rng: Rng): Drawing {
@@ -120,7 +128,7 @@ class SampleMaker {
     ];
     const chosen = rng.shuffle(all).slice(0, 1 + rng.int(all.length));
     const asksColour = chosen.some(([, answer]) => answer === colour);
-    const image = paintOne(this.#painter, drawing, rng, asksColour ? 'keep' : 'free');
+    const image = this.#paint(drawing, rng, asksColour ? 'keep' : 'free');
     const conversations = chosen.flatMap(([question, answer], i) =>
       turns(i === 0 ? `<image>\n${question}` : question, answer),
     );
@@ -135,7 +143,7 @@ class SampleMaker {
     const second = same
       ? rng.pick(others.length > 0 ? others : [first])
       : this.#drawing(this.#other(concept, rng), rng);
-    const paint = (drawing: Drawing): RgbImage => paintOne(this.#painter, drawing, rng, 'free');
+    const paint = (drawing: Drawing): RgbImage => this.#paint(drawing, rng, 'free');
     const question = `<image>\n<image>\n${ask('same', rng)}`;
     return { images: [paint(first), paint(second)], conversations: turns(question, same ? 'yes' : 'no') };
   }

@@ -9,7 +9,7 @@ import type { RgbImage } from '../../../processor/index.ts';
 import { gridPlacements } from './augment.ts';
 import { type Colour, mainColour } from './colour.ts';
 import { buildConcepts, type Concept } from './concepts.ts';
-import { openStyles } from './emoji-data.ts';
+import { IMAGE_SIZE, openStyles } from './emoji-data.ts';
 import type { FetchOptions } from './fetch.ts';
 import type { IconSet } from './icons.ts';
 import { TEST_STYLE, TRAINING_STYLES } from './packages.ts';
@@ -20,11 +20,10 @@ import { premultiply, renderSvg, renderTrimmed } from './raster.ts';
 /** One question of the test. */
 export interface TestQuestion {
   readonly id: string;
-  readonly kind: QuestionKind;
+  /** What is asked; `unseen-…` about concepts never seen in any style. */
+  readonly kind: QuestionKind | `unseen-${QuestionKind}`;
   /** Name of the concept shown (the first one, where two are). */
   readonly concept: string;
-  /** True for concepts never seen in any style. */
-  readonly heldOut: boolean;
   readonly images: readonly RgbImage[];
   /** With its `<image>` marks. */
   readonly question: string;
@@ -33,7 +32,7 @@ export interface TestQuestion {
 
 /** Options of {@link emojiTest}. */
 export interface EmojiTestOptions extends FetchOptions {
-  /** Side of the images, pixels. Default 64. */
+  /** Side of the images, pixels. Default {@link IMAGE_SIZE}. */
   readonly imageSize?: number;
 }
 
@@ -60,7 +59,12 @@ export async function emojiTest(options: EmojiTestOptions = {}): Promise<TestQue
   );
   const { names, styles } = await openStyles([TEST_STYLE, ...seen], options);
   const icons = seen.map(style => styles.get(style)!);
-  return new TestMaker(buildConcepts(names), styles.get(TEST_STYLE)!, icons, options.imageSize ?? 64).questions();
+  return new TestMaker(
+    buildConcepts(names),
+    styles.get(TEST_STYLE)!,
+    icons,
+    options.imageSize ?? IMAGE_SIZE,
+  ).questions();
 }
 
 /** A question before its pictures are made. */
@@ -98,9 +102,10 @@ class TestMaker {
       ...this.#counts(),
     ];
     const made: TestQuestion[] = [];
-    for (const { images, concept, ...draft } of drafts) {
-      const id = `openmoji-${draft.kind}-${made.length}`;
-      made.push({ id, ...draft, concept: concept.name, heldOut: concept.heldOut, images: await images() });
+    for (const { images, concept, kind, question, answer } of drafts) {
+      const asked = concept.heldOut ? (`unseen-${kind}` as const) : kind;
+      const id = `openmoji-${asked}-${made.length}`;
+      made.push({ id, kind: asked, concept: concept.name, question, answer, images: await images() });
     }
     return made;
   }
