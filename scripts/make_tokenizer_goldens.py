@@ -9,7 +9,7 @@ tokenizer, whose `legacy` behaviour is a reference here):
 The second form adds goldens, of several thousand strings, for tokenizers that may not be redistributed; the test that
 reads them takes FOLDER from the environment variable LLAVA_TOKENIZER_GOLDENS.
 """
-import argparse, gzip, io, json, os, random, re, shutil, tempfile
+import argparse, gzip, io, json, os, random, re, shutil, struct, tempfile
 import pydoc_data.topics
 import sentencepiece as spm
 import tokenizers
@@ -112,6 +112,24 @@ def mark_unused(model):
     return proto.SerializeToString()
 
 
+def llama2c_model(path):
+    """The SentencePiece model that llama2.c's tok512.bin (stories260K, MIT) was exported from, as far as it says."""
+    from sentencepiece import sentencepiece_model_pb2 as pb
+
+    data, at, proto = open(path, "rb").read(), 4, pb.ModelProto()
+    while at < len(data):
+        score, length = struct.unpack_from("<fi", data, at)
+        id, piece = len(proto.pieces), data[at + 8 : at + 8 + length].decode()
+        at += 8 + length
+        name = ["<unk>", "<s>", "</s>"][id] if id < 3 else piece.replace(" ", "▁")
+        proto.pieces.add(piece=name, score=score, type=2 if id == 0 else 3 if id < 3 else 6 if id < 259 else 1)
+    proto.trainer_spec.model_type = 2
+    proto.trainer_spec.byte_fallback = True
+    proto.trainer_spec.unk_surface = "<unk>"
+    proto.normalizer_spec.remove_extra_whitespaces = False
+    return proto.SerializeToString()
+
+
 def spm_goldens(model, texts):
     sp = spm.SentencePieceProcessor(model_proto=model)
     ids = [sp.encode(text) for text in texts]
@@ -137,6 +155,65 @@ def llama_slow_goldens(model, texts, special_added=ADDED):
     return result
 
 
+TURNS = [
+    ["<image>\nWhat is shown in this image?", "A red bus  on a street."],
+    ["Describe it.\n<image>", "def f(x):\n    return x\n", "And now?", "  indented, 😀 👨‍👩‍👧‍👦 end"],
+    ["<image>\nRead the text", "你好，世界！", "Translate.", "Hello, world!", "Thanks", "\nYou are welcome. "],
+    ["No image here: 1 + 1?", "2", "Sure?", "Yes."],
+    ["<image>\nA\n<image>\nB: which?", "B", "Why?", "Because it is 3.5% bigger than <A>."],
+]
+SYSTEM = "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's questions."
+
+
+def image_token_ids(hf, prompt):
+    """What haotian-liu/LLaVA's tokenizer_image_token gives: chunks around `<image>` by themselves, -200 between, one BOS."""
+    chunks = [hf(chunk).input_ids for chunk in prompt.split("<image>")]
+    offset = 1 if chunks[0] and chunks[0][0] == hf.bos_token_id else 0
+    ids = chunks[0][:offset]
+    for i, chunk in enumerate(chunks):
+        ids += ([-200] if i else []) + chunk[offset:]
+    return ids
+
+
+def trained_by_rounds(hf, prompt, answer_mark, corrected):
+    """Which positions LLaVA's preprocess_v1 (corrected for non-legacy tokenizers) and preprocess_llama_2 leave
+    unmasked: rounds are tokenised again and their lengths added up."""
+    ids = image_token_ids(hf, prompt)
+    trained = [True] * len(ids)
+    trained[0] = False
+    cur = 1
+    for i, round in enumerate(prompt.split("</s>")):
+        if not round:
+            break
+        question = round.split(answer_mark)[0] + answer_mark
+        round_len, question_len = len(image_token_ids(hf, round)), len(image_token_ids(hf, question)) - 2
+        if corrected and i and not hf.legacy:
+            round_len, question_len = round_len - 1, question_len - 1
+        for k in range(cur, min(cur + question_len, len(ids))):
+            trained[k] = False
+        cur += round_len
+    return ids, trained, cur == len(ids)
+
+
+def prompt_goldens(model):
+    result = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "tokenizer.model")
+        with open(path, "wb") as file:
+            file.write(model)
+        for legacy in (True, False):
+            hf = transformers.LlamaTokenizer(path, legacy=legacy)
+            for turns in TURNS:
+                pairs = list(zip(turns[::2], turns[1::2]))
+                vicuna = SYSTEM + " " + "".join(f"USER: {q} ASSISTANT: {a}</s>" for q, a in pairs)
+                mistral = "".join(f"[INST] {q} [/INST] {a} </s>" for q, a in pairs)
+                for template, prompt, mark in (("vicuna_v1", vicuna, " ASSISTANT: "), ("mistral_instruct", mistral, "[/INST] ")):
+                    ids, trained, consistent = trained_by_rounds(hf, prompt, mark, template == "vicuna_v1")
+                    result.append({"legacy": legacy, "template": template, "turns": turns, "ids": ids, "trained": trained if consistent else None})
+    return result
+
+
+# The trainer of `tokenizers` breaks ties by hash order: these tokenizers differ a little from run to run.
 # --- tokenizer.json ------------------------------------------------------------------------------------------------
 
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -237,6 +314,18 @@ JSON = {
 }
 
 
+def split_goldens():
+    """Every behaviour of the Split pre-tokenizer, on texts with runs of delimiters at either end."""
+    result = []
+    for text in ("a-b--c", "--a-", "-", "abc", "a--", "---", "-a--b-c---"):
+        for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
+            for invert in (False, True):
+                pieces = pre_tokenizers.Split(Regex("-"), behavior, invert).pre_tokenize_str(text)
+                name = "".join(word.capitalize() for word in behavior.split("_"))
+                result.append({"text": text, "behavior": name, "invert": invert, "pieces": [piece for piece, _ in pieces]})
+    return result
+
+
 def json_goldens(tk, texts):
     ids = [tk.encode(text).ids for text in texts]
     bare = [tk.encode(text, add_special_tokens=False).ids for text in texts]
@@ -277,9 +366,13 @@ def main():
         model = train_spm(name, options)
         goldens = {"source": source, **spm_goldens(model, texts)}
         if name == "sp-bpe-llama":
-            goldens |= llama_slow_goldens(model, texts)
+            goldens |= llama_slow_goldens(model, texts) | {"prompts": prompt_goldens(model)}
         write_gz(os.path.join(args.out, f"{name}.model.gz"), model)
         write_gz(os.path.join(args.out, f"{name}.golden.json.gz"), goldens)
+    stories = os.path.join(args.out, "tok512.bin")
+    if os.path.exists(stories):
+        write_gz(os.path.join(args.out, "tok512.golden.json.gz"), {"source": source, **spm_goldens(llama2c_model(stories), texts)})
+    write_gz(os.path.join(args.out, "splits.json.gz"), {"source": source, "splits": split_goldens()})
     for name, make in JSON.items():
         tk = make()
         write_gz(os.path.join(args.out, f"{name}.tokenizer.json.gz"), json.loads(tk.to_str()))
@@ -289,7 +382,7 @@ def main():
 def make_big(args, texts, source):
     if args.llama2:
         model = open(args.llama2, "rb").read()
-        goldens = {"source": source, **spm_goldens(model, texts), **llama_slow_goldens(model, texts)}
+        goldens = {"source": source, **spm_goldens(model, texts), **llama_slow_goldens(model, texts), "prompts": prompt_goldens(model)}
         shutil.copy(args.llama2, os.path.join(args.out, "llama2.model"))
         write_gz(os.path.join(args.out, "llama2.golden.json.gz"), goldens)
         with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import type { Answer, AskOptions, Llava } from '../../engine/index.ts';
-import type { ImageSource } from '../../processor/index.ts';
-import type { Io } from './commands.ts';
+import { type Io, orAborted } from './commands.ts';
+import { checkImages, openImage } from './image-file.ts';
 import {
   addGenerationOptions,
   addModelOptions,
@@ -29,28 +29,17 @@ export function define(command: Command, io: Io): void {
 }
 
 async function ask(question: string, values: AskValues, io: Io): Promise<void> {
+  const files = values.image ?? [];
+  checkImages(files);
   const { Llava } = await import('../../engine/index.ts');
+  // Loading and decoding go on at once; whichever fails first is the error to show, and Ctrl-C need not wait for them.
   const loading = Llava.load(values.model, loadOptions(values, io.signal));
-  const decoding = Promise.all((values.image ?? []).map(file => openImage(file, values, io)));
-  // Both go on at once; whichever fails first is the error to show.
-  const [model, images] = await Promise.all([loading, decoding]);
+  const decoding = Promise.all(files.map(file => openImage(file, values, io)));
+  const [model, images] = await orAborted(Promise.all([loading, decoding]), io.signal);
   const options = { ...generationOptions(values), images, signal: io.signal };
   if (values.json) io.stdout.write(`${formatJson(model, await model.answer(question, options))}\n`);
   else if (io.stdout.isTTY) await stream(model, question, options, io);
   else io.stdout.write(`${await model.ask(question, options)}\n`);
-}
-
-/** Decodes an image while the model loads. */
-async function openImage(file: string, values: AskValues, io: Io): Promise<ImageSource> {
-  const { decodeImage } = await import('../../processor/index.ts');
-  const limits = {
-    ...(values.maxPixels !== undefined && { maxPixels: values.maxPixels }),
-    ...(values.maxSide !== undefined && { maxSide: values.maxSide }),
-  };
-  if (file !== '-') return decodeImage(file, limits);
-  const chunks: Buffer[] = [];
-  for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
-  return decodeImage(Buffer.concat(chunks), { ...limits, name: 'on stdin' });
 }
 
 async function stream(model: Llava, question: string, options: AskOptions, io: Io): Promise<void> {

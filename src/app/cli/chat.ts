@@ -2,10 +2,11 @@
 
 import { createInterface, type Interface } from 'node:readline';
 import type { Command } from 'commander';
-import { AbortedError, LlavaError, nearestName } from '../../core/index.ts';
+import { AbortedError, LlavaError, nearestName, throwIfAborted } from '../../core/index.ts';
 import type { AskOptions, Conversation } from '../../engine/index.ts';
 import type { RgbImage } from '../../processor/index.ts';
-import type { Io } from './commands.ts';
+import { type Io, orAborted } from './commands.ts';
+import { openImage } from './image-file.ts';
 import {
   addGenerationOptions,
   addModelOptions,
@@ -37,12 +38,13 @@ export function define(command: Command, io: Io): void {
 
 async function chat(values: ChatValues, io: Io): Promise<void> {
   const { Llava } = await import('../../engine/index.ts');
-  await using model = await Llava.load(values.model, loadOptions(values, io.signal));
+  await using model = await orAborted(Llava.load(values.model, loadOptions(values, io.signal)), io.signal);
   using conversation = model.chat(values.system === undefined ? {} : { system: values.system });
   const session = new ChatSession(conversation, values, io);
   for (const file of values.image ?? []) await session.addImage(file);
   if (io.stdout.isTTY) io.stdout.write(`${model.name}. /help lists the commands.\n`);
   await session.run();
+  throwIfAborted(io.signal, 'chat');
 }
 
 /** Reads lines and answers them until the user leaves. */
@@ -52,6 +54,8 @@ class ChatSession {
   readonly #io: Io;
   #images: RgbImage[] = [];
   #answering: AbortController | undefined;
+  /** Ctrl-C was pressed since the last line. */
+  #interrupted = false;
 
   constructor(conversation: Conversation, values: ChatValues, io: Io) {
     this.#conversation = conversation;
@@ -63,21 +67,28 @@ class ChatSession {
     const { stdin: input, stdout: output } = this.#io;
     const lines = createInterface({ input, output, terminal: output.isTTY === true, prompt: '> ' });
     lines.on('SIGINT', () => this.#interrupt(lines));
-    this.#io.signal.addEventListener('abort', () => this.#interrupt(lines));
+    this.#io.signal.addEventListener('abort', () => {
+      this.#answering?.abort();
+      lines.close();
+    });
+    let closed = false;
+    lines.once('close', () => {
+      closed = true;
+    });
     if (output.isTTY) lines.prompt();
     for await (const line of lines) {
+      this.#interrupted = false;
       if (line.trim() === '/exit') break;
       await this.#handle(line.trim());
-      if (output.isTTY) lines.prompt();
+      if (output.isTTY && !closed) lines.prompt();
     }
     lines.close();
   }
 
   async addImage(file: string): Promise<void> {
-    const { decodeImage } = await import('../../processor/index.ts');
-    const { maxPixels, maxSide } = this.#values;
-    const limits = { ...(maxPixels !== undefined && { maxPixels }), ...(maxSide !== undefined && { maxSide }) };
-    this.#images.push(await decodeImage(file, limits));
+    if (file === '-')
+      throw new LlavaError('image: expected the name of a file, got - (stdin, where the questions come)');
+    this.#images.push(await openImage(file, this.#values, this.#io));
   }
 
   /** A mistake in one line does not end the conversation. */
@@ -109,20 +120,25 @@ class ChatSession {
 
   async #answer(question: string): Promise<void> {
     this.#answering = new AbortController();
-    const images = this.#images;
-    this.#images = [];
-    const options: AskOptions = { ...generationOptions(this.#values), images, signal: this.#answering.signal };
+    const { signal } = this.#answering;
+    const options: AskOptions = { ...generationOptions(this.#values), images: this.#images, signal };
     try {
-      for await (const text of this.#conversation.stream(question, options)) this.#io.stdout.write(text);
+      for await (const text of this.#conversation.stream(question, options)) {
+        this.#images = []; // from the first word on they belong to the conversation
+        this.#io.stdout.write(text);
+      }
+      this.#images = [];
       this.#io.stdout.write('\n');
     } finally {
       this.#answering = undefined;
     }
   }
 
-  /** Stops the answer under way; without one, or the second time, leaves. */
+  /** Stops the answer under way; without one warns; the second time leaves. */
   #interrupt(lines: Interface): void {
-    if (this.#answering && !this.#answering.signal.aborted) this.#answering.abort();
-    else lines.close();
+    if (this.#interrupted) lines.close();
+    else if (this.#answering) this.#answering.abort();
+    else this.#io.stdout.write('\n(Ctrl-C again or /exit leaves)\n');
+    this.#interrupted = true;
   }
 }

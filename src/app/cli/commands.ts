@@ -1,6 +1,7 @@
 /** @file The list of commands. Each is loaded only when it is called, so that `llava --help` shows at once. */
 
 import type { Command } from 'commander';
+import { AbortedError } from '../../core/index.ts';
 
 /** What a command uses of the process. */
 export interface Io {
@@ -31,3 +32,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'eval', summary: 'measure how well a model answers', load: () => import('./eval.ts') },
   { name: 'info', summary: 'show what a model is and what it needs', load: () => import('./info.ts') },
 ];
+
+/** The promise's result, or an {@link AbortedError} as soon as `signal` fires. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new AbortedError('interrupted'));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

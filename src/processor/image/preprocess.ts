@@ -60,6 +60,11 @@ function scaleAndCrop(canvas: Canvas, { resize, resample, centerCrop }: ImageSet
     width: Math.min(crop.width, scaled.width),
     height: Math.min(crop.height, scaled.height),
   };
+  const { image } = canvas;
+  const unchanged = [canvas, scaled, crop].every(
+    ({ width, height }) => width === image.width && height === image.height,
+  );
+  if (unchanged) return image;
   const tile = resizeWindow(canvas, scaled.width, scaled.height, window, resample);
   if (tile.width === crop.width && tile.height === crop.height) return tile;
   const surrounded = solidImage(crop.width, crop.height, [0, 0, 0]);

@@ -65,6 +65,29 @@ function entry({ hexcode, tags = [] }: Emoji): { code: string; keywords: readonl
   return { code: plainCodePoints(hexcode), keywords: tags.filter(tag => /^[a-z][a-z' -]*$/.test(tag)) };
 }
 
+/** Which concepts a model is taught and asked about. */
+export interface ConceptSelection {
+  /** Default: {@link TAUGHT_GROUPS}. */
+  readonly groups?: readonly Group[];
+  /** Training styles that must have a drawing of the concept. Default 8 of the 9. */
+  readonly minStyles?: number;
+}
+
+/** The groups of things: what tells faces, people and signs apart is small print at the size of the demo model's images. */
+export const TAUGHT_GROUPS: readonly Group[] = [
+  ...(['animal', 'plant', 'food', 'place', 'vehicle', 'sky', 'sport', 'clothing', 'music', 'object'] as const),
+];
+
+/** The concepts that the selection admits; `styles` are the training styles. */
+export function selectConcepts(
+  concepts: readonly Concept[],
+  { groups = TAUGHT_GROUPS, minStyles = 8 }: ConceptSelection,
+  styles: readonly { has(code: string): boolean }[],
+): Concept[] {
+  const drawn = ({ codes }: Concept) => styles.filter(style => codes.some(code => style.has(code))).length;
+  return concepts.filter(concept => groups.includes(concept.group) && drawn(concept) >= minStyles);
+}
+
 /** The concepts in the order of the vocabulary. */
 export function buildConcepts(names: EmojiNames): Concept[] {
   const rows = GROUPS.flatMap(group => parseGroup(group).map(row => ({ ...row, group })));

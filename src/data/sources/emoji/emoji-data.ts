@@ -3,16 +3,24 @@
 import { join } from 'node:path';
 import { LlavaError } from '../../../core/index.ts';
 import { type Drawing, listDrawings, loadAtlas } from './atlas.ts';
-import { buildConcepts, type Concept, codePointsOf, type EmojiNames, readNames } from './concepts.ts';
+import {
+  buildConcepts,
+  type Concept,
+  type ConceptSelection,
+  codePointsOf,
+  type EmojiNames,
+  readNames,
+  selectConcepts,
+} from './concepts.ts';
 import { cacheFolder, type FetchOptions, fetchPackages } from './fetch.ts';
 import { type IconSet, readIcons } from './icons.ts';
 import { NAMES_PACKAGE, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
 
 /** Side of the images unless another is asked for: that of the demo model, pixels. */
-export const IMAGE_SIZE = 72;
+export const IMAGE_SIZE = 60;
 
 /** Options of {@link openEmojiData}. */
-export interface EmojiOptions extends FetchOptions {
+export interface EmojiOptions extends FetchOptions, ConceptSelection {
   /** Side of the rendered drawings and of the canvas they are painted on, pixels. Default {@link IMAGE_SIZE}. */
   readonly imageSize?: number;
   /** While drawings are rendered for the first time (about half a minute). */
@@ -23,7 +31,7 @@ export interface EmojiOptions extends FetchOptions {
 export interface EmojiData {
   readonly imageSize: number;
   readonly concepts: readonly Concept[];
-  /** Concepts with drawings to train on. */
+  /** Concepts with drawings to train on, as selected. */
   readonly known: readonly Concept[];
   /** Drawings of a concept, by its id; empty for held-out concepts. */
   readonly drawings: readonly (readonly Drawing[])[];
@@ -40,7 +48,9 @@ export async function openEmojiData(options: EmojiOptions = {}): Promise<EmojiDa
   const { signal, onProgress } = options;
   const folder = join(options.cacheDir ?? cacheFolder(), 'drawings');
   const drawings = await loadAtlas(listDrawings(concepts, styles), { folder, side: imageSize, signal, onProgress });
-  return groupDrawings(concepts, drawings, imageSize);
+  const taught = new Set(selectConcepts(concepts, options, [...styles.values()]));
+  const data = groupDrawings(concepts, drawings, imageSize);
+  return { ...data, known: data.known.filter(concept => taught.has(concept)) };
 }
 
 /** Puts drawings beside their concepts. */

@@ -8,7 +8,7 @@ import { Rng } from '../../../core/index.ts';
 import type { RgbImage } from '../../../processor/index.ts';
 import { gridPlacements } from './augment.ts';
 import { type Colour, mainColour } from './colour.ts';
-import { buildConcepts, type Concept } from './concepts.ts';
+import { buildConcepts, type Concept, type ConceptSelection, selectConcepts } from './concepts.ts';
 import { IMAGE_SIZE, openStyles } from './emoji-data.ts';
 import type { FetchOptions } from './fetch.ts';
 import type { IconSet } from './icons.ts';
@@ -31,7 +31,7 @@ export interface TestQuestion {
 }
 
 /** Options of {@link emojiTest}. */
-export interface EmojiTestOptions extends FetchOptions {
+export interface EmojiTestOptions extends FetchOptions, ConceptSelection {
   /** Side of the images, pixels. Default {@link IMAGE_SIZE}. */
   readonly imageSize?: number;
 }
@@ -57,10 +57,11 @@ export async function emojiTest(options: EmojiTestOptions = {}): Promise<TestQue
   const seen = ['twemoji', 'noto', 'fluent-emoji-flat'].map(
     name => TRAINING_STYLES.find(style => style.name === name)!,
   );
-  const { names, styles } = await openStyles([TEST_STYLE, ...seen], options);
+  const { names, styles } = await openStyles([TEST_STYLE, ...TRAINING_STYLES], options);
+  const training = TRAINING_STYLES.map(style => styles.get(style)!);
   const icons = seen.map(style => styles.get(style)!);
   return new TestMaker(
-    buildConcepts(names),
+    selectConcepts(buildConcepts(names), options, training),
     styles.get(TEST_STYLE)!,
     icons,
     options.imageSize ?? IMAGE_SIZE,
@@ -206,10 +207,11 @@ class TestMaker {
     return this.#concepts.filter(concept => concept.heldOut);
   }
 
-  /** Another known concept, of the same group if asked. */
+  /** Another known concept, of the same group if asked and possible. */
   #otherThan(concept: Concept, sameGroup: boolean, among = this.#known): Concept {
-    const others = among.filter(other => other !== concept && (!sameGroup || other.group === concept.group));
-    return this.#rng.pick(others);
+    const others = among.filter(other => other !== concept);
+    const near = sameGroup ? others.filter(other => other.group === concept.group) : [];
+    return this.#rng.pick(near.length > 0 ? near : others);
   }
 
   /** An emoji as its style draws it, margins and all, on white. */

@@ -1,0 +1,69 @@
+/** @file A cache folder as `fetchPackages` leaves it, with the real names of all emoji and made-up drawings of a few. */
+
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NAMES_PACKAGE, TEST_STYLE, TRAINING_STYLES } from '../../../src/data/sources/emoji/packages.ts';
+
+const GOLDEN = new URL('../../golden/data-sources/emoji-names.json', import.meta.url);
+
+/** Label and code points (hex) of every emoji. */
+export async function realNames(): Promise<[string, string][]> {
+  return (JSON.parse(await readFile(GOLDEN, 'utf8')) as { names: [string, string][] }).names;
+}
+
+/** Label → colour of its drawings, one colour each, all in every style. */
+export const DRAWN: Readonly<Record<string, string>> = {
+  'red apple': '#e02020',
+  banana: '#ffd800',
+  grapes: '#8a3fc0',
+  'dog face': '#8b5a2b',
+  frog: '#30a830',
+  dolphin: '#2080e0',
+  elephant: '#9a9a9a',
+  'red heart': '#e02020',
+  'blue heart': '#2060e0',
+  automobile: '#e02020',
+  bus: '#f08010',
+  tulip: '#ff80b0',
+  guitar: '#f08010',
+  'black large square': '#101010',
+  'top hat': '#101010',
+};
+
+/** Each style has its shape; one has a hole, `ink` ones are black. */
+function drawing(style: string, fill: string): string {
+  const index = [...TRAINING_STYLES, TEST_STYLE].findIndex(one => one.name === style);
+  if (index % 2 === 0) return `<rect x="10" y="20" width="80" height="60" fill="${fill}"/>`;
+  return `<circle cx="50" cy="50" r="40" fill="${fill}"/>`;
+}
+
+/** Makes the folder; returns its path, to be given as `cacheDir`. */
+export async function makeCache(): Promise<string> {
+  const cacheDir = await mkdtemp(join(tmpdir(), 'llava-emoji-'));
+  const names = await realNames();
+  const emoji = names.map(([label, hexcode]) => ({ label, hexcode, tags: ['thing', '1st'], group: 1 }));
+  await writePackage(cacheDir, NAMES_PACKAGE, { 'en/data.json': emoji });
+  const codes = new Map(names.map(([label, hexcode]) => [label, hexcode.toLowerCase()]));
+  for (const style of [...TRAINING_STYLES, TEST_STYLE]) {
+    const labels = Object.keys(DRAWN);
+    const body = (label: string) => drawing(style.name, style.kind === 'ink' ? '#000' : DRAWN[label]!);
+    const icons = Object.fromEntries(labels.map(label => [label.replaceAll(' ', '-'), { body: body(label) }]));
+    const chars = Object.fromEntries(labels.map(label => [codes.get(label)!, label.replaceAll(' ', '-')]));
+    const files = { 'icons.json': { prefix: style.name, icons, width: 100, height: 100 }, 'chars.json': chars };
+    await writePackage(cacheDir, style.package, files);
+  }
+  return cacheDir;
+}
+
+async function writePackage(
+  cacheDir: string,
+  { name, version }: { name: string; version: string },
+  files: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const folder = join(cacheDir, 'npm', 'node_modules', ...name.split('/'));
+  await mkdir(join(folder, 'en'), { recursive: true });
+  for (const [path, content] of Object.entries({ 'package.json': { name, version }, ...files })) {
+    await writeFile(join(folder, path), JSON.stringify(content));
+  }
+}

@@ -1,0 +1,161 @@
+/** @file The ONNX form of a graph, read back field by field, and parameters stored in files and in other dtypes. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { castFloat, type DType, f32Tensor, type HostTensor, tensorBytes, toFloat32 } from '../../../src/core/index.ts';
+import * as g from '../../../src/graph/index.ts';
+import { compileOutputs, rngFor, run } from './harness.ts';
+import { type OnnxGraph, readOnnx } from './onnx-reader.ts';
+
+const B = g.dim('B');
+const x = g.input('x', 'f32', [B, 4]);
+const w = g.param('w', [3, 4]);
+const y = g.matMul(x, w, { transB: true });
+const fed = (): g.ParamSource => ({ kind: 'input' });
+const emit = (outputs: Record<string, g.Value>, source: (port: g.Port) => g.ParamSource = fed): OnnxGraph =>
+  readOnnx(g.emitOnnx(g.buildGraph(outputs), source).bytes);
+const opTypes = (graph: OnnxGraph) => graph.nodes.map(node => node.opType);
+
+describe('names', () => {
+  test('an op that is a graph output has that name, with no Identity', () => {
+    const graph = emit({ product: y, sum: g.add(y, 1) });
+    expect(opTypes(graph)).toEqual(['FusedMatMul', 'Add']);
+    expect(graph.nodes.map(node => node.outputs)).toEqual([['product'], ['sum']]);
+    expect(graph.nodes[1]!.inputs[0]).toBe('product');
+    expect(graph.outputs).toEqual(['product', 'sum']);
+  });
+
+  test('a value with two names is copied once', () => {
+    const graph = emit({ one: y, two: y });
+    expect(graph.nodes.at(-1)).toMatchObject({ opType: 'Identity', inputs: ['one'], outputs: ['two'] });
+    expect(graph.nodes).toHaveLength(2);
+  });
+
+  test('outputs that are an input, a parameter or a constant', async () => {
+    const outputs = { copy: x, weight: w, number: g.scalar(3), x };
+    expect(opTypes(emit(outputs))).toEqual(['Identity', 'Identity', 'Identity']);
+    using executable = await compileOutputs(outputs);
+    const [hostX, hostW] = [f32Tensor([1, 4], [1, 2, 3, 4]), f32Tensor([3, 4], new Float32Array(12).fill(5))];
+    const got = await run(executable, { x: hostX, w: hostW });
+    expect([got.copy!.data, got.x!.data, got.number!.data].map(data => [...data])).toEqual([
+      [1, 2, 3, 4],
+      [1, 2, 3, 4],
+      [3],
+    ]);
+    expect([...got.weight!.data]).toEqual([...hostW.data]);
+  });
+
+  test('names that emission might make up are free to use', async () => {
+    const [a, b] = ['c1', 't1'].map(name => g.input(name, 'f32', [B])) as [g.Value, g.Value];
+    const sum = g.add(g.reduceSum(a, [0]), g.reduceSum(b, [0]));
+    const outputs = { t2: g.mul(sum, 3), [`v${sum.id}`]: g.neg(sum) };
+    using executable = await compileOutputs(outputs);
+    const got = await run(executable, { c1: f32Tensor([2], [1, 2]), t1: f32Tensor([2], [3, 4]) });
+    expect(Object.keys(outputs).map(name => got[name]!.data[0])).toEqual([30, -10]);
+  });
+});
+
+describe('parts', () => {
+  test('inputs, parameters that are fed, opsets', () => {
+    const graph = emit({ y });
+    expect(graph.inputs).toEqual(['x', 'w']);
+    expect(graph.initializers).toEqual([]);
+    expect(graph.opsets).toEqual({ '': 21, 'com.microsoft': 1 });
+  });
+
+  test('equal small constants and sizes are stored once', () => {
+    const [a, b] = [g.fill(2, [B, 3]), g.fill(2, [B, 3])];
+    const graph = emit({ z: g.mul(g.add(a, b), g.slice(x, 1, 0, 3)) });
+    expect(opTypes(graph).filter(type => type === 'Shape')).toHaveLength(1);
+    expect(opTypes(graph).filter(type => type === 'Concat')).toHaveLength(1);
+    expect(graph.initializers.filter(({ dtype, dims }) => dtype === 1 && dims.length === 0)).toHaveLength(1);
+  });
+
+  test('0 and −0 are two constants', async () => {
+    const signs = g.concat([g.reciprocal(g.fill(0, [1])), g.reciprocal(g.fill(-0, [1]))], 0);
+    using executable = await compileOutputs({ signs });
+    expect([...(await run(executable, {})).signs!.data]).toEqual([Infinity, -Infinity]);
+  });
+
+  test('a cast for a parameter stored in another dtype', () => {
+    const half = castFloat(f32Tensor([3, 4], new Float32Array(12)), 'f16');
+    const graph = emit({ y }, () => ({ kind: 'host', tensor: half }));
+    expect(opTypes(graph)).toEqual(['Cast', 'FusedMatMul']);
+    expect(graph.nodes[0]!.outputs).toEqual(['w']);
+    expect(graph.initializers).toMatchObject([
+      { name: graph.nodes[0]!.inputs[0], dtype: 10, dims: [3, 4], external: {} },
+    ]);
+    expect(graph.inputs).toEqual(['x']);
+  });
+
+  test('external data', () => {
+    const place = { kind: 'file', dtype: 'bf16', offset: 130, byteLength: 24 } as const;
+    const location = (file: string) => emit({ y }, () => ({ ...place, file })).initializers[0]!.external;
+    expect(location('/models/a b/weights.bin')).toEqual({
+      location: 'models/a b/weights.bin',
+      offset: '130',
+      length: '24',
+    });
+    expect(location('C:\\models\\weights.bin').location).toBe('models/weights.bin');
+  });
+});
+
+describe('parameters in a file', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'llava-graph-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** Bytes before the data, so that it is not aligned. */
+  const OFFSET = 131;
+
+  async function storedValue(dtype: DType, tensor: HostTensor): Promise<Float32Array> {
+    const file = join(folder, `${dtype}.bin`);
+    const bytes = tensorBytes(tensor);
+    await writeFile(file, Buffer.concat([new Uint8Array(OFFSET), bytes, new Uint8Array(7)]));
+    const source: g.ParamSource = { kind: 'file', dtype, file, offset: OFFSET, byteLength: bytes.length };
+    using executable = await compileOutputs({ y: g.neg(g.param('w', [5, 7])) }, () => source);
+    const got = await run(executable, {});
+    expect(got.y!.shape).toEqual([5, 7]);
+    return Float32Array.from(got.y!.data, v => -v);
+  }
+
+  test.each(['f32', 'f16', 'bf16'] as const)('%s', async dtype => {
+    const rng = rngFor(dtype);
+    const stored = castFloat(
+      f32Tensor(
+        [5, 7],
+        Float32Array.from({ length: 35 }, () => rng.normal()),
+      ),
+      dtype,
+    );
+    expect(await storedValue(dtype, stored)).toEqual(toFloat32(stored));
+  });
+
+  test.each(['f16', 'bf16'] as const)('%s kept in host memory', async dtype => {
+    const rng = rngFor(dtype);
+    const tensor = castFloat(
+      f32Tensor(
+        [2, 3],
+        Float32Array.from({ length: 6 }, () => rng.normal()),
+      ),
+      dtype,
+    );
+    using executable = await compileOutputs({ y: g.neg(g.param('w', [2, 3])) }, () => ({ kind: 'host', tensor }));
+    expect(Float32Array.from((await run(executable, {})).y!.data, v => -v)).toEqual(toFloat32(tensor));
+  });
+
+  test('a missing file is refused', async () => {
+    const source: g.ParamSource = {
+      kind: 'file',
+      dtype: 'f32',
+      file: join(folder, 'none.bin'),
+      offset: 0,
+      byteLength: 48,
+    };
+    await expect(compileOutputs({ y }, () => source)).rejects.toThrow(/none\.bin/);
+  });
+});
