@@ -17,16 +17,16 @@ export interface JsonRow extends ByteSpan {
   readonly value: unknown;
 }
 
-const CHUNK_BYTES = 2 ** 22;
-const MAX_ROW_BYTES = 2 ** 26;
+const CHUNK_BYTES = 2 ** 20;
+const MAX_ROW_BYTES = 2 ** 24;
 
 /** @throws LlavaError naming the file and the row when it cannot be read or is neither form of JSON */
 export async function* readJsonRows(file: string): AsyncGenerator<JsonRow> {
   const handle = await openFile(file);
   try {
     const scanner = new RowScanner(file);
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     for (let position = 0; ; ) {
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
       const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, position);
       if (bytesRead === 0) return scanner.end();
       yield* scanner.push(chunk.subarray(0, bytesRead));
@@ -110,6 +110,7 @@ class RowScanner {
     this.#file = file;
   }
 
+  /** The rows that end in `chunk`, which is copied. */
   *push(chunk: Buffer): Generator<JsonRow> {
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     if (this.#offset === 0 && this.#cursor === 0 && chunk.indexOf('\ufeff') === 0) this.#cursor = 3;

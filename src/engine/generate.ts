@@ -120,6 +120,7 @@ export async function* generate(
     if (!next.done || next.value === 'stop') completionTokens++;
   }
   const rest = text.end();
+  if (text.stopped) reason = 'stop';
   if (rest !== '') yield { type: 'text-delta', text: rest };
   const usage = { ...promptUsage(input.prompt), cachedTokens, completionTokens };
   yield { type: 'finish', reason, usage, timings: { imageMs, promptMs, completionMs: clock.lap() } };

@@ -8,6 +8,8 @@ import type { EvalQuestion } from './question.ts';
 export interface TaskOptions {
   /** Path of the data, for tests that are not fetched. */
   readonly data?: string | undefined;
+  /** Side in pixels of images that are drawn for the test. Default: the test's own. */
+  readonly imageSize?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -15,7 +17,7 @@ type OpenTask = (options: TaskOptions) => Promise<readonly EvalQuestion[]>;
 
 const TASKS: Readonly<Record<string, OpenTask>> = {
   'easy-vqa': async ({ data }) => easyVqaQuestions(await openEasyVqa(given(data, 'easy-vqa'), 'test')),
-  emoji: ({ signal }) => emojiTest(signal ? { signal } : {}),
+  emoji: ({ imageSize, signal }) => emojiTest({ ...(imageSize && { imageSize }), ...(signal && { signal }) }),
 };
 
 /** Names of all tests. */

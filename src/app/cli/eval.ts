@@ -42,7 +42,7 @@ function numberOption(name: string, description: string): Option {
 async function evalModel(folder: string, values: EvalValues, io: Io): Promise<void> {
   const { Llava } = await import('../../engine/index.ts');
   const { RowFile } = await import('../../eval/index.ts');
-  const questions = await chosenQuestions(values, io);
+  const questions = await chosenQuestions(folder, values, io);
   await using model = await Llava.load(folder, loadOptions({ ...values, model: folder }, io.signal));
   using rows = values.output === undefined ? undefined : new RowFile(values.output, runName(folder, values));
   const started = performance.now();
@@ -51,12 +51,15 @@ async function evalModel(folder: string, values: EvalValues, io: Io): Promise<vo
   io.stdout.write(`${await format(report, { model: folder, seconds, ...values })}\n`);
 }
 
-async function chosenQuestions({ task, data, limit }: EvalValues, io: Io): Promise<readonly EvalQuestion[]> {
+async function chosenQuestions(folder: string, { task, data, limit }: EvalValues, io: Io) {
+  const { describeModel } = await import('../../engine/index.ts');
   const { openTask, spread } = await import('../../eval/index.ts');
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
     throw new LlavaError(`option --limit: expected an integer of at least 1, got ${limit}`);
   }
-  const questions = await openTask(task, { data, signal: io.signal });
+  const { config } = describeModel(folder);
+  const size = config.modelType === 'llava' ? { imageSize: config.vision.imageSize } : {};
+  const questions = await openTask(task, { data, ...size, signal: io.signal });
   return limit === undefined ? questions : spread(questions, limit);
 }
 
@@ -80,7 +83,7 @@ async function askAll(
     tally.add(row);
     bar.update(++count, `· ${formatShare(tally.report().overall)} correct`);
   };
-  return evaluate(llavaModel(model), questions, { textOnly, known, onRow, signal });
+  return await evaluate(llavaModel(model), questions, { textOnly, known, onRow, signal });
 }
 
 /** What a row of `--output` must agree in to be used again: the model as it stands on disk, the task, the way of asking. */

@@ -1,5 +1,6 @@
 /** @file The datasets that recipes can name. */
 
+import { resolve } from 'node:path';
 import { LlavaError, nearestName, rejectUnknownKeys } from '../../core/index.ts';
 import {
   EASY_VQA_SPLITS,
@@ -11,6 +12,7 @@ import {
   type InstructKind,
   openEasyVqa,
   openEmojiData,
+  openLlavaJson,
   type SampleSource,
   type WeightedSource,
 } from '../../data/index.ts';
@@ -23,7 +25,19 @@ type Open = (spec: DataSpec, data: string | undefined) => Promise<SampleSource>;
 const SOURCES: Readonly<Record<string, Open>> = {
   'easy-vqa': openEasyVqaSource,
   emoji: openEmoji,
+  'llava-json': openLlavaJsonSource,
 };
+
+/** Options of the source `llava-json`: `file` and `images` are relative to the path given by `--data`, if any. */
+const LLAVA_JSON_KEYS = ['file', 'images'];
+
+async function openLlavaJsonSource({ options }: DataSpec, data: string | undefined): Promise<SampleSource> {
+  rejectUnknownKeys('data: llava-json', options, LLAVA_JSON_KEYS);
+  const fields = new Fields(options, 'data: llava-json');
+  const place = (path: string) => resolve(data ?? '.', path);
+  const images = options.images === undefined ? undefined : place(fields.string('images'));
+  return openLlavaJson(place(fields.string('file')), images === undefined ? {} : { imageFolder: images });
+}
 
 /** Options of the source `easy-vqa`. */
 const EASY_VQA_KEYS = ['split', 'task', 'seed', 'turns', 'mirror'];

@@ -117,7 +117,8 @@ export function tokenByte(token: string): number | undefined {
 
 function readVocab(fields: JsonFields): Map<string, number> {
   const vocab = new Map<string, number>();
-  for (const token of fields.keys()) vocab.set(token, asCount(`${fields.where}["${token}"]`, fields.raw(token)));
+  for (const token of fields.keys())
+    vocab.set(token, asCount(`${fields.where}[${JSON.stringify(token)}]`, fields.raw(token)));
   return vocab;
 }
 
@@ -126,12 +127,12 @@ function readMerges(fields: JsonFields, vocab: ReadonlyMap<string, number>, pref
   const merges = fields.list('merges');
   const table = new MergeTable(merges.length);
   merges.forEach((merge, rank) => {
-    const pair = typeof merge === 'string' ? merge.split(' ') : merge;
+    const pair: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
     const where = `${fields.where}.merges[${rank}]`;
-    if (!Array.isArray(pair) || pair.length !== 2 || !pair.every(side => typeof side === 'string')) {
+    const [left, right]: unknown[] = Array.isArray(pair) && pair.length === 2 ? pair : [];
+    if (typeof left !== 'string' || typeof right !== 'string') {
       throw new LlavaError(`${where}: expected two tokens, got ${JSON.stringify(merge)?.slice(0, 60)}`);
     }
-    const [left, right] = pair as [string, string];
     const ids = [left, right, left + right.slice(prefixLength)].map(token => vocab.get(token));
     if (ids.includes(undefined)) {
       throw new LlavaError(`${where}: expected tokens of the vocabulary, got ${JSON.stringify(merge).slice(0, 60)}`);

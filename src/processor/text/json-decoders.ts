@@ -6,7 +6,7 @@
 import { LlavaError } from '../../core/index.ts';
 import { tokenBytes } from './byte-level.ts';
 import { tokenByte } from './json-bpe.ts';
-import type { JsonFields } from './json-fields.ts';
+import { byType, type JsonFields } from './json-fields.ts';
 import { readPattern } from './regex.ts';
 
 /** One stage of decoding: tokens in, rewritten tokens out. Has state: one stage decodes one text. */
@@ -65,12 +65,8 @@ export function readDecoder(fields: JsonFields | undefined): () => DecodeStage[]
   const makers: (() => DecodeStage)[] = [];
   let fused = false;
   for (const stage of flatten(fields)) {
-    const type = stage.string('type');
-    const make = Object.hasOwn(MAKERS, type) ? MAKERS[type] : undefined;
-    if (!make)
-      throw new LlavaError(`${stage.where}: expected a decoder of ${Object.keys(MAKERS).join(', ')}, got ${type}`);
-    makers.push(make(stage, fused));
-    fused ||= FUSING.includes(type);
+    makers.push(byType(stage, 'decoder', MAKERS)(stage, fused));
+    fused ||= FUSING.includes(stage.string('type'));
   }
   return () => makers.map(make => make());
 }

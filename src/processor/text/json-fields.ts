@@ -52,7 +52,7 @@ export class JsonFields {
   list(key: string): readonly unknown[] {
     const value = this.raw(key) ?? [];
     if (!Array.isArray(value)) throw mismatch(`${this.where}.${key}`, 'a list', value);
-    return value;
+    return Array.from(value); // holes, which no JSON has but an object may, as undefined
   }
 
   /** The objects of a list. */
@@ -67,6 +67,15 @@ export class JsonFields {
   optionalObject(key: string): JsonFields | undefined {
     return this.has(key) ? this.object(key) : undefined;
   }
+}
+
+/** The entry of `table` that the field `type` names. `kind` is what the table holds, for the message. */
+export function byType<T>(fields: JsonFields, kind: string, table: Readonly<Record<string, T>>): T {
+  const type = fields.string('type');
+  if (Object.hasOwn(table, type)) return table[type]!;
+  throw new LlavaError(
+    `${fields.where}: expected a ${kind} of ${Object.keys(table).join(', ')}, got ${JSON.stringify(type).slice(0, 60)}`,
+  );
 }
 
 /** Checks that a value is a whole number of `0 … 2^22`. */

@@ -2,8 +2,7 @@
  * @file The normalisers of tokenizer.json: rewriting of a stretch of text before it is split into words.
  */
 
-import { LlavaError } from '../../core/index.ts';
-import type { JsonFields } from './json-fields.ts';
+import { byType, type JsonFields } from './json-fields.ts';
 import { readPattern } from './regex.ts';
 
 /** Rewrites a stretch of text; `continues` when it goes on from the part before, and so takes no prefix. */
@@ -42,8 +41,5 @@ function stripRight(text: string, strip: boolean): string {
 
 /** @throws LlavaError for a normaliser of an unknown type. */
 export function readNormalizer(fields: JsonFields): Normalizer {
-  const type = fields.string('type');
-  const build = Object.hasOwn(BUILDERS, type) ? BUILDERS[type] : undefined;
-  if (build) return build(fields);
-  throw new LlavaError(`${fields.where}: expected a normalizer of ${Object.keys(BUILDERS).join(', ')}, got ${type}`);
+  return byType(fields, 'normalizer', BUILDERS)(fields);
 }

@@ -4,7 +4,7 @@
 
 import { LlavaError } from '../../core/index.ts';
 import { toByteChars } from './byte-level.ts';
-import type { JsonFields } from './json-fields.ts';
+import { byType, type JsonFields } from './json-fields.ts';
 import { readPattern, translateRegex } from './regex.ts';
 
 /** A stretch of text, and what of its place decides whether it takes a prefix. */
@@ -42,10 +42,7 @@ const BUILDERS: Readonly<Record<string, (fields: JsonFields) => PreTokenizer>> =
 
 /** @throws LlavaError for a pre-tokenizer of an unknown type. */
 export function readPreTokenizer(fields: JsonFields): PreTokenizer {
-  const type = fields.string('type');
-  const build = Object.hasOwn(BUILDERS, type) ? BUILDERS[type] : undefined;
-  if (build) return build(fields);
-  throw new LlavaError(`${fields.where}: expected a pre-tokenizer of ${Object.keys(BUILDERS).join(', ')}, got ${type}`);
+  return byType(fields, 'pre-tokenizer', BUILDERS)(fields);
 }
 
 function readBehavior(fields: JsonFields): Behavior {

@@ -33,7 +33,7 @@ export function translateRegex(where: string, source: string): RegExp {
     return new RegExp(new Translator(source).run(), 'gu');
   } catch (error) {
     throw new LlavaError(
-      `${where}: expected a supported regular expression, got ${source} (${(error as Error).message})`,
+      `${where}: expected a supported regular expression, got ${JSON.stringify(source)} (${(error as Error).message})`,
     );
   }
 }

@@ -3,7 +3,7 @@
  */
 
 import { LlavaError } from '../../core/index.ts';
-import { asCount, type JsonFields } from './json-fields.ts';
+import { asCount, byType, type JsonFields } from './json-fields.ts';
 import { type Frame, NO_FRAME } from './text-tokenizer.ts';
 
 const READERS: Readonly<Record<string, (fields: JsonFields) => Frame>> = {
@@ -26,10 +26,7 @@ const READERS: Readonly<Record<string, (fields: JsonFields) => Frame>> = {
 
 /** @throws LlavaError for a post-processor of an unknown type. */
 export function readFrame(fields: JsonFields): Frame {
-  const type = fields.string('type');
-  const read = Object.hasOwn(READERS, type) ? READERS[type] : undefined;
-  if (read) return read(fields);
-  throw new LlavaError(`${fields.where}: expected a post-processor of ${Object.keys(READERS).join(', ')}, got ${type}`);
+  return byType(fields, 'post-processor', READERS)(fields);
 }
 
 /** `single`: a list of `{"SpecialToken": {"id": name}}` around one `{"Sequence": …}`. */

@@ -122,8 +122,10 @@ class JsonModel implements TokenModel {
 }
 
 function tokensById(vocab: ReadonlyMap<string, number>, addedTokens: readonly AddedToken[]): (string | undefined)[] {
-  const tokens: (string | undefined)[] = [];
+  const ids = [...vocab.values(), ...addedTokens.map(token => token.id)];
+  const size = ids.reduce((highest, id) => Math.max(highest, id), -1) + 1;
+  const tokens = new Array<string | undefined>(size).fill(undefined);
   for (const [token, id] of vocab) tokens[id] = token;
   for (const { content, id } of addedTokens) tokens[id] = content;
-  return Array.from(tokens);
+  return tokens;
 }

@@ -143,9 +143,11 @@ class LlamaModel implements TokenModel {
     this.#model = model;
     this.#legacy = legacy;
     this.#added = new Map(addedTokens.map(token => [token.id, token.content]));
-    const tokens: (string | undefined)[] = model.spec.pieces.map(piece => piece.piece);
+    const { pieces } = model.spec;
+    const size = addedTokens.reduce((highest, { id }) => Math.max(highest, id + 1), pieces.length);
+    const tokens = Array.from({ length: size }, (_, id) => pieces[id]?.piece);
     for (const [id, content] of this.#added) tokens[id] = content;
-    this.tokens = Array.from(tokens);
+    this.tokens = tokens;
   }
 
   encodeText(text: string, { first, continues }: Place): number[] {

@@ -131,6 +131,11 @@ describe('recoverScene', () => {
   });
 });
 
+/** The same with its images as base64 text, which compares much faster. */
+function short<T extends { readonly images: Sample['images'] }>(item: T) {
+  return { ...item, images: item.images.map(({ data }) => Buffer.from(data).toString('base64')) };
+}
+
 describe('easy-VQA', () => {
   let images: EasyVqaImage[];
   beforeAll(async () => {
@@ -156,7 +161,7 @@ describe('easy-VQA', () => {
     for (const [name, data] of readTar(bytesOf('subset.tar'), '')) write(`extracted/${name}`, data);
     const extracted = await openEasyVqa(join(folder, 'extracted/easy-vqa'), 'test');
     const archived = await openEasyVqa(SUBSET, 'test');
-    expect(await easyVqaQuestions(extracted)).toEqual(await easyVqaQuestions(archived));
+    expect((await easyVqaQuestions(extracted)).map(short)).toEqual((await easyVqaQuestions(archived)).map(short));
   });
 
   test('gives test questions, each alone with its image', async () => {
@@ -186,7 +191,8 @@ describe('easy-VQA', () => {
   test('a sample depends on seed and index alone', async () => {
     const backwards = easyVqaSource(images, { task: 'vqa', seed: 1, mirror: true });
     for (const index of [20, 7, 0]) {
-      expect(await backwards.sample(index)).toEqual(await sampleAt({ task: 'vqa', seed: 1, mirror: true }, index));
+      const forwards = await sampleAt({ task: 'vqa', seed: 1, mirror: true }, index);
+      expect(short(await backwards.sample(index))).toEqual(short(forwards));
     }
     const conversations = (sample: Sample) => sample.conversations;
     expect(conversations(await sampleAt({ task: 'vqa', seed: 1 }, 0))).not.toEqual(

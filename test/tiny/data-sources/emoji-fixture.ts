@@ -21,14 +21,9 @@ export const DRAWN: Readonly<Record<string, string>> = {
   frog: '#30a830',
   dolphin: '#2080e0',
   elephant: '#9a9a9a',
-  'red heart': '#e02020',
   'blue heart': '#2060e0',
   automobile: '#e02020',
-  bus: '#f08010',
-  tulip: '#ff80b0',
-  guitar: '#f08010',
   'black large square': '#101010',
-  'top hat': '#101010',
 };
 
 /** Each style has its shape; one has a hole, `ink` ones are black. */

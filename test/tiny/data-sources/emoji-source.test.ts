@@ -25,7 +25,7 @@ let cacheDir: string;
 beforeAll(async () => {
   cacheDir = await makeCache();
   data = await openEmojiData({ cacheDir, imageSize: 24 });
-});
+}, 60_000);
 afterAll(() => rm(cacheDir, { recursive: true }));
 
 function samples(task: EmojiTask, count: number, seed = 0): Sample[] {
@@ -108,6 +108,13 @@ test('instructions: the kinds, their shares, and answers of the fixed forms', ()
 test('the mixture can be changed', () => {
   const source = emojiSource(data, { task: 'instruct', mixture: { one: 0, same: 0, text: 0 } });
   for (let i = 0; i < 50; i++) expect(NUMBERS).toContain((source.sample(i) as Sample).conversations[1]!.value);
+});
+
+test('options out of range are refused', () => {
+  const open = (options: object) => () => emojiSource(data, { task: 'instruct', ...options });
+  expect(open({ calm: 1.5 })).toThrow('emoji data: calm: expected a share from 0 to 1, got 1.5');
+  expect(open({ mixture: { cuont: 1 } })).toThrow('got cuont (did you mean count?)');
+  expect(open({ mixture: { one: -1 } })).toThrow('emoji data: mixture: expected shares from 0 up, not all 0');
 });
 
 test('a colour is asked only of pictures that still have it', () => {

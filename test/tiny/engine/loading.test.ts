@@ -150,6 +150,16 @@ test('images beyond the limits of the options are refused', async () => {
   await expect(model.ask('what', { image })).rejects.toThrow(/at most 100 pixels \(option maxPixels\)/);
 });
 
+test('the tokens that end an answer are those of generation_config.json', async () => {
+  using folder = temporaryFolder();
+  await writeTinyModel(folder.path);
+  const every = Array.from({ length: 320 }, (_, id) => id);
+  writeFileSync(join(folder.path, 'generation_config.json'), JSON.stringify({ eos_token_id: every }));
+  await using model = await Llava.load(folder.path, { threads: 1 });
+  const { text, finishReason, usage } = await model.answer('what');
+  expect([text, finishReason, usage.completionTokens]).toEqual(['', 'stop', 1]);
+});
+
 test('tied embeddings need no head', async () => {
   using folder = temporaryFolder();
   const weights = tinyWeights();

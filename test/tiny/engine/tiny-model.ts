@@ -3,14 +3,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type HostTensor, hostTensor, Rng } from '../../../src/core/index.ts';
-import {
-  decoderGraph,
-  initialTensor,
-  type LlavaConfig,
-  parseLlavaConfig,
-  visionGraph,
-} from '../../../src/models/index.ts';
+import { type HostTensor, hostTensor, Rng, sizeOf } from '../../../src/core/index.ts';
+import { decoderGraph, type LlavaConfig, parseLlavaConfig, visionGraph } from '../../../src/models/index.ts';
 import { saveTokenizer, trainBpe } from '../../../src/processor/index.ts';
 import { saveWeights, tensorSource } from '../../../src/weights/index.ts';
 
@@ -49,19 +43,26 @@ export const TINY_JSON = {
 export const TINY_CONFIG: LlavaConfig = parseLlavaConfig(TINY_JSON, 'tiny');
 export const tinyTokenizer = trained.tokenizer;
 
-/** Random weights by our names; spread wide, so that greedy answers vary. */
+/**
+ * Random weights by our names, spread wide, so that greedy answers vary and depend on the image. The end token's logit is 0
+ * throughout, so that it is never the largest.
+ */
 export function tinyWeights(config: LlavaConfig = TINY_CONFIG, seed = 1): Map<string, HostTensor> {
   const rng = new Rng(seed);
   const graphs = [visionGraph(config), decoderGraph(config.language, 'language_model')];
   const params = graphs.flatMap(graph => graph.params);
-  return new Map(
-    params.map(({ name, shape }) => {
-      const tensor = initialTensor(name, shape as number[], 2, seed);
-      const isEmbedding = /embed_tokens|lm_head/.test(name);
-      if (isEmbedding) for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = rng.normal();
-      return [name, tensor];
-    }),
-  );
+  return new Map(params.map(({ name, shape }) => [name, randomTensor(name, shape as number[], rng)]));
+}
+
+function randomTensor(name: string, shape: readonly number[], rng: Rng): HostTensor {
+  const size = sizeOf(shape);
+  const isEmbedding = /embed|position/.test(name);
+  const deviation = isEmbedding || shape.length === 1 ? 1 : 2 / Math.sqrt(size / shape[0]!);
+  const mean = /norm.*weight$/.test(name) ? 1 : 0;
+  const values = Float32Array.from({ length: size }, () => mean + deviation * rng.normal());
+  const end = TINY_JSON.text_config.eos_token_id;
+  if (name.includes('lm_head')) values.fill(0, end * shape[1]!, (end + 1) * shape[1]!);
+  return hostTensor('f32', shape, values);
 }
 
 /** A folder that disposes of itself. */

@@ -73,6 +73,12 @@ describe('parts', () => {
     expect(graph.initializers.filter(({ dtype, dims }) => dtype === 1 && dims.length === 0)).toHaveLength(1);
   });
 
+  test('one computed size in several shapes is computed once', () => {
+    const [wide, narrow] = [3, 1].map(width => g.fill(2, [g.mulDims(B, 2), width])) as [g.Value, g.Value];
+    const graph = emit({ sum: g.add(wide, narrow), negative: g.neg(x) });
+    expect(opTypes(graph).toSorted()).toEqual(['Add', 'Concat', 'Concat', 'Expand', 'Expand', 'Mul', 'Neg', 'Shape']);
+  });
+
   test('0 and −0 are two constants', async () => {
     const signs = g.concat([g.reciprocal(g.fill(0, [1])), g.reciprocal(g.fill(-0, [1]))], 0);
     using executable = await compileOutputs({ signs });

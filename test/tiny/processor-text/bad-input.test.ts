@@ -135,7 +135,7 @@ describe('broken tokenizer.json', () => {
     [
       'regex',
       { model, pre_tokenizer: { type: 'Split', pattern: { Regex: 'a++' }, behavior: 'Isolated' } },
-      'tokenizer.json.pre_tokenizer: expected a supported regular expression, got a++ (possessive quantifier)',
+      'tokenizer.json.pre_tokenizer: expected a supported regular expression, got "a++" (possessive quantifier)',
     ],
   ])('%s', (_name, json, message) => {
     expect(() => tokenizerFromJson(json)).toThrow(message);

@@ -147,7 +147,8 @@ describe('training', () => {
   test('frequent words are one token, and every text comes back', () => {
     const { tokenizer } = trained;
     expect(tokenizer.encode('a red apple').map(id => tokenizer.idToToken(id))).toEqual(['<s>', '▁a', '▁red', '▁apple']);
-    const plain = TEXTS.filter(text => !/▁|<(s|\/s|unk|pad|image)>/.test(text));
+    // As in `tokenizers`, a text that begins with a space takes no other in front, and loses it in decoding.
+    const plain = TEXTS.filter(text => !/^ |▁|<(s|\/s|unk|pad|image)>/.test(text));
     const back = (text: string): string => tokenizer.decode(tokenizer.encode(text), { skipSpecial: true });
     expect(mismatches(plain, plain, back)).toEqual([]);
   });

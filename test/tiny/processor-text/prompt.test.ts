@@ -88,7 +88,10 @@ describe('Hugging Face encoding', () => {
 });
 
 test('parts encode to tokens that make up the text', () => {
-  const tokenizers = [tokenizerFromModel(bytes), tokenizerFromJson(readJson('json-llama3.tokenizer.json.gz'))];
+  const tokenizers = [
+    tokenizerFromModel(bytes, { legacy: false }),
+    tokenizerFromJson(readJson('json-llama3.tokenizer.json.gz')),
+  ];
   const part = fc.oneof(
     fc.constantFrom('', ' ', 'the ', 'for x', '</s>', '\n', '😀'),
     fc.string({ unit: 'grapheme', maxLength: 6 }),
@@ -100,8 +103,7 @@ test('parts encode to tokens that make up the text', () => {
       for (const tokenizer of tokenizers) {
         const ids = tokenizer.encodeParts(parts, { addBos: false });
         expect(ids.length).toBe(parts.length);
-        const spaces = (value: string): string => value.replace(/<\/s> ?/g, '</s>');
-        expect(spaces(tokenizer.decode(ids.flat()))).toBe(spaces(text));
+        expect(tokenizer.decode(ids.flat())).toBe(text);
       }
     }),
   );

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type HostTensor, i64Tensor } from '../../../src/core/index.ts';
 import { buildGraph, emitOnnx, gradients } from '../../../src/graph/index.ts';
-import { CLIP_NAMES, type ClipConfig, type LlavaConfig, LLAVA_NAMES } from '../../../src/models/index.ts';
+import { CLIP_NAMES, type ClipConfig, LLAVA_NAMES, type LlavaConfig } from '../../../src/models/index.ts';
 import { compile } from '../../../src/runtime/index.ts';
 import {
   clipObjective,
@@ -76,7 +76,9 @@ async function lossAndGradients(
 
 function expectGradients(results: Record<string, HostTensor>, golden: ReturnType<typeof openTraining>): void {
   expect(golden.gradients.length).toBeGreaterThan(0);
-  expect(Math.abs(Number(results.loss!.data[0]) - golden.json.loss) / golden.json.loss).toBeLessThan(GRADIENT_TOLERANCE);
+  expect(Math.abs(Number(results.loss!.data[0]) - golden.json.loss) / golden.json.loss).toBeLessThan(
+    GRADIENT_TOLERANCE,
+  );
   for (const name of golden.gradients) {
     const ours = results[`grad.${name}`]!;
     const theirs = golden.tensor(`grad.${name}`);
@@ -124,7 +126,10 @@ describe.each(['stage1', 'stage2'])('%s', stage => {
     for (const [name, { mean, abs_mean }] of Object.entries<{ mean: number; abs_mean: number }>(curve.final)) {
       const values = trainer.read(name).data as Float32Array;
       const average = (f: (x: number) => number) => values.reduce((sum, x) => sum + f(x), 0) / values.length;
-      expect(average(x => x), `mean of ${name}`).toBeCloseTo(mean, 4);
+      expect(
+        average(x => x),
+        `mean of ${name}`,
+      ).toBeCloseTo(mean, 4);
       expect(average(Math.abs), `mean size of ${name}`).toBeCloseTo(abs_mean, 4);
     }
   });

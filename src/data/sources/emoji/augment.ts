@@ -37,12 +37,12 @@ export function paintSeveral(painter: Painter, drawing: Drawing, count: number, 
 const THIN = { outline: 1, lineArt: false } as const;
 const NO_LINE = { outline: 0, lineArt: false } as const;
 
-/** `count` places in the cells of a 3 × 3 grid, some way off their centres. */
+/** `count` places in the cells of a 3 × 3 grid, some way off their centres, never touching. */
 export function gridPlacements(side: number, count: number, rng: Rng): Placement[] {
   const cell = side / 3;
   const cells = rng.shuffle([0, 1, 2, 3, 4, 5, 6, 7, 8]).slice(0, count);
-  const size = cell * (0.78 + 0.17 * rng.uniform());
-  const jitter = () => (rng.uniform() - 0.5) * (cell - size);
+  const size = cell * (0.7 + 0.18 * rng.uniform());
+  const jitter = () => 0.7 * (rng.uniform() - 0.5) * (cell - size);
   return cells.map(index => ({
     centerX: ((index % 3) + 0.5) * cell + jitter(),
     centerY: (Math.floor(index / 3) + 0.5) * cell + jitter(),

@@ -3,7 +3,7 @@
  * random order each time all of them have come, so that a contrastive batch hardly ever holds one twice.
  */
 
-import { LlavaError, Rng } from '../../../core/index.ts';
+import { LlavaError, Rng, rejectUnknownKeys } from '../../../core/index.ts';
 import type { RgbImage } from '../../../processor/index.ts';
 import type { Sample, SampleSource, Turn } from '../../sample.ts';
 import type { Drawing } from './atlas.ts';
@@ -42,12 +42,21 @@ export type InstructKind = (typeof INSTRUCT_KINDS)[number];
 
 const MIXTURE: Readonly<Record<InstructKind, number>> = { one: 0.7, same: 0.13, count: 0.12, text: 0.05 };
 
-/** Samples of one task. */
+/** Samples of one task. Throws {@link LlavaError} for options out of range. */
 export function emojiSource(data: EmojiData, options: EmojiSourceOptions): SampleSource {
-  const { task, seed = 0, calm = 0.5, mixture = {} } = options;
+  const { task, seed = 0, calm = 0.5 } = options;
   if (data.known.length < 2) throw new LlavaError(`emoji data: expected at least 2 concepts, got ${data.known.length}`);
-  const maker = new SampleMaker(data, seed, calm, { ...MIXTURE, ...mixture });
+  if (!(calm >= 0 && calm <= 1)) throw new LlavaError(`emoji data: calm: expected a share from 0 to 1, got ${calm}`);
+  const maker = new SampleMaker(data, seed, calm, checkMixture(options.mixture ?? {}));
   return { name: `emoji-${task}`, length: Number.POSITIVE_INFINITY, sample: index => maker.sample(task, index) };
+}
+
+function checkMixture(mixture: Partial<Record<InstructKind, number>>): Readonly<Record<InstructKind, number>> {
+  rejectUnknownKeys('emoji data: mixture', mixture, INSTRUCT_KINDS);
+  const whole = { ...MIXTURE, ...mixture };
+  const shares = Object.values(whole);
+  if (shares.every(share => share >= 0) && shares.some(share => share > 0)) return whole;
+  throw new LlavaError(`emoji data: mixture: expected shares from 0 up, not all 0, got ${JSON.stringify(whole)}`);
 }
 
 /** Holds the canvas and the current order of the concepts. */
