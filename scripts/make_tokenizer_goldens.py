@@ -281,6 +281,17 @@ def qwen2():
     return tk
 
 
+def digits():
+    """SmolLM's digits, with the normalisers that the others lack."""
+    tk = Tokenizer(models.BPE())
+    tk.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKC()])
+    tk.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(False)])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tk.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, special_tokens=["<s>", "<image>"], show_progress=False))
+    tk.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    return tk
+
+
 def clip_parts(tk):
     tk.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     tk.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CLIP), "removed", invert=True), pre_tokenizers.ByteLevel(False)])
@@ -311,6 +322,7 @@ JSON = {
     "json-llama3": llama3,
     "json-qwen2": qwen2,
     "json-clip": clip,
+    "json-digits": digits,
 }
 
 

@@ -30,7 +30,7 @@ export function define(command: Command, io: Io): void {
 
 async function ask(question: string, values: AskValues, io: Io): Promise<void> {
   const files = values.image ?? [];
-  checkImages(files);
+  await checkImages(files, values, io);
   const { Llava } = await import('../../engine/index.ts');
   // Loading and decoding go on at once; whichever fails first is the error to show, and Ctrl-C need not wait for them.
   const loading = Llava.load(values.model, loadOptions(values, io.signal));

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { LlavaError } from '../../core/index.ts';
 import type { ImageLimits, RgbImage } from '../../processor/index.ts';
 import type { Io } from './commands.ts';
@@ -16,8 +17,10 @@ export async function openImage(file: string, { maxPixels, maxSide }: ModelValue
   return decodeImage(Buffer.concat(chunks), { ...limits, name: 'on stdin' });
 }
 
-/** Throws {@link LlavaError} when stdin is asked for more than once. */
-export function checkImages(files: readonly string[]): void {
+/** Finds the mistakes that show at once, before a model is loaded for nothing. Throws {@link LlavaError}. */
+export async function checkImages(files: readonly string[], values: ModelValues, io: Io): Promise<void> {
   const fromStdin = files.filter(file => file === '-').length;
   if (fromStdin > 1) throw new LlavaError(`option --image: expected - (stdin) at most once, got it ${fromStdin} times`);
+  const missing = files.find(file => file !== '-' && !existsSync(file));
+  if (missing !== undefined) await openImage(missing, values, io);
 }

@@ -3,13 +3,9 @@
 
 import { runCli } from './run-cli.ts';
 
-const INTERRUPTED = 130;
-
 const controller = new AbortController();
-process.on('SIGINT', () => {
-  if (controller.signal.aborted) process.exit(INTERRUPTED);
-  controller.abort();
-});
+// Only the first: the second Ctrl-C ends the process whatever it does.
+process.once('SIGINT', () => controller.abort());
 // A reader such as `head` that has gone wants no more output, and that is no error.
 process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
@@ -18,5 +14,5 @@ process.stdout.on('error', error => {
 
 const { stdin, stdout, stderr } = process;
 process.exitCode = await runCli(process.argv.slice(2), { stdin, stdout, stderr, signal: controller.signal });
-// A cancelled run may still be loading a model, which nobody waits for any more.
-if (process.exitCode === INTERRUPTED) process.exit();
+// After a failure a model may still be loading, which nobody waits for any more.
+if (process.exitCode !== 0) process.exit();

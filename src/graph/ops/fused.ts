@@ -1,8 +1,11 @@
 /** @file Ops for inference only: ONNX Runtime kernels that training never uses. */
 
 import { mulDims, sameDim, sameShape } from '../dim.ts';
-import { defineOp, expectOperands } from '../op.ts';
+import { defineOp, type EmitContext, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
+import { ONNX_DTYPE } from './elementwise.ts';
+
+const MICROSOFT = 'com.microsoft';
 
 interface GroupQueryAttentionAttrs {
   readonly numHeads: number;
@@ -21,7 +24,7 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
       query.shape.length === 3 && pastKey.shape.length === 4 && operandsFit(inputs, attrs),
       'groupQueryAttention',
       `query [B, T, ${attrs.numHeads}·D], keys and values [B, T, ${attrs.numKeyValueHeads}·D] and past ones ` +
-        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 16, i32 [B] and [], tables [P, D/2]`,
+        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 8, i32 [B] and [], tables [P, D/2]`,
       inputs,
     );
     const present = { dtype: pastKey.dtype, shape: pastKey.shape };
@@ -30,15 +33,43 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
   grad: 'not differentiable',
   emit: c => {
     const { numHeads, numKeyValueHeads, slidingWindow } = c.attrs;
+    const rotatesInside = (c.inputTypes[3]!.shape[3] as number) % ROTATED_WIDTH === 0;
     const attributes = {
       num_heads: numHeads,
       kv_num_heads: numKeyValueHeads,
-      do_rotary: 1,
+      do_rotary: rotatesInside ? 1 : 0,
       local_window_size: slidingWindow,
     };
-    c.node('GroupQueryAttention', c.inputs, { domain: 'com.microsoft', attributes, outputs: c.outputs });
+    const inputs = rotatesInside ? c.inputs : rotatedBefore(c);
+    c.node('GroupQueryAttention', inputs, { domain: MICROSOFT, attributes, outputs: c.outputs });
   },
 });
+
+/** ONNX Runtime's kernel rotates only heads whose width is a multiple of this. */
+const ROTATED_WIDTH = 16;
+
+/** The kernel's inputs without its tables, query and key rotated by nodes of their own. */
+function rotatedBefore(c: EmitContext<GroupQueryAttentionAttrs>): string[] {
+  const positions = rowPositions(c);
+  const tables = c.inputs.slice(7);
+  const rotated = c.inputs
+    .slice(0, 2)
+    .map(x => c.node('RotaryEmbedding', [x, positions, ...tables], { domain: MICROSOFT }));
+  return [...rotated, ...c.inputs.slice(2, 7)];
+}
+
+/** i64 [B, T], as the kernel counts: token t stands at t in a first run, else at lastPosition + 1 − T + t. */
+function rowPositions(c: EmitContext<GroupQueryAttentionAttrs>): string {
+  const [zero, one] = [c.scalar(0, 'i64'), c.scalar(1, 'i64')];
+  const tokens = c.node('Squeeze', [c.dims([c.inputTypes[0]!.shape[1]!])]);
+  const [last, total] = c.inputs.slice(5, 7).map(x => c.node('Cast', [x], { attributes: { to: ONNX_DTYPE.i64 } })) as [
+    string,
+    string,
+  ];
+  const past = c.node('Sub', [c.node('Add', [last, one]), tokens]);
+  const start = c.node('Where', [c.node('Equal', [total, tokens]), zero, past]);
+  return c.node('Add', [c.node('Unsqueeze', [start, c.ints([1])]), c.node('Range', [zero, tokens, one])]);
+}
 
 /** The kernel's conditions, given a query and past keys of the right ranks. */
 function operandsFit(inputs: readonly TensorType[], { numHeads, numKeyValueHeads }: GroupQueryAttentionAttrs): boolean {
@@ -50,7 +81,7 @@ function operandsFit(inputs: readonly TensorType[], { numHeads, numKeyValueHeads
   const dtypes = inputs.map(x => x.dtype);
   return (
     typeof width === 'number' &&
-    width % 16 === 0 &&
+    width % 8 === 0 &&
     sameDim(queryWidth!, numHeads * width) &&
     numHeads % numKeyValueHeads === 0 &&
     [1, 2].every(i => sameShape(shapes[i]!, fresh)) &&
@@ -90,7 +121,7 @@ export interface GroupQueryAttentionInputs {
 /**
  * Causal attention with rotary embedding over a key/value cache; returns the output [B, T, H·D] and the new cache. A first
  * run (totalLength = T) may have rows of different length, padded on the right; after it several tokens at once are only
- * possible with one row. D must be a multiple of 16. These are limits of ONNX Runtime 1.30's CPU kernel.
+ * possible with one row. D must be a multiple of 8. These are limits of ONNX Runtime 1.30's CPU kernel.
  */
 export function groupQueryAttention(
   inputs: GroupQueryAttentionInputs,

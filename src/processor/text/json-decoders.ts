@@ -34,9 +34,9 @@ const MAKERS: Readonly<Record<string, StageMaker>> = {
     return () => mapStage(token => token.replace(pattern, () => content));
   },
   Strip: (fields, fused) => {
-    const [content, start, stop] = [fields.string('content'), fields.count('start'), fields.count('stop')];
-    if (fused) return () => stripStream(content, start, stop);
-    return () => mapStage(token => stripToken(token, content, start, stop));
+    const [content, start] = [fields.string('content'), fields.count('start')];
+    if (fields.count('stop') !== 0) throw new LlavaError(`${fields.where}.stop: expected 0, got ${fields.raw('stop')}`);
+    return () => stripStage(content, start, fused);
   },
   Metaspace: fields => {
     const mark = fields.string('replacement', '▁');
@@ -143,33 +143,14 @@ function decodeRun(bytes: readonly number[]): string[] {
   }
 }
 
-function stripToken(token: string, content: string, start: number, stop: number): string {
-  const chars = Array.from(token);
-  let from = 0;
-  while (from < Math.min(start, chars.length) && chars[from] === content) from++;
-  let to = chars.length;
-  while (to > Math.max(from, chars.length - stop) && chars[to - 1] === content) to--;
-  return chars.slice(from, to).join('');
-}
-
-/** Strips the joined text: leading characters as they come, trailing ones held back until more text follows. */
-function stripStream(content: string, start: number, stop: number): DecodeStage {
-  let startLeft = start;
-  let tail = '';
-  return {
-    push: token => {
-      let text = token;
-      while (startLeft > 0 && text !== '') {
-        const match = text.startsWith(content);
-        if (match) text = text.slice(content.length);
-        startLeft = match ? startLeft - 1 : 0;
-      }
-      text = tail + text;
-      let keep = text.length;
-      while (stop > 0 && text.endsWith(content, keep) && keep > 0) keep -= content.length;
-      tail = text.slice(keep);
-      return [text.slice(0, keep)];
-    },
-    end: () => [stripToken(tail, content, 0, stop)],
-  };
+/** Takes up to `count` times `content` off the front of each token; of the first text only, when `fused`. */
+function stripStage(content: string, count: number, fused: boolean): DecodeStage {
+  let left = count;
+  return mapStage(token => {
+    let text = token;
+    if (!fused) left = count;
+    for (; left > 0 && text.startsWith(content) && content !== ''; left--) text = text.slice(content.length);
+    if (text !== '') left = 0;
+    return text;
+  });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LlavaError } from '../../../src/core/index.ts';
+import { type HostTensor, LlavaError } from '../../../src/core/index.ts';
 import {
   type Batch,
   buildExample,
@@ -18,7 +18,7 @@ import {
 } from '../../../src/data/index.ts';
 import { getTemplate, solidImage, type Tokenizer, tokenizerFromModel, trainBpe } from '../../../src/processor/index.ts';
 
-const IMAGE_TOKENS = 3;
+const IMAGE_TOKENS = 9;
 /** Without the system text, which would be most of each example. */
 const TEMPLATE = { ...getTemplate('v1'), system: '' };
 const RUNS = { numRuns: 40 };
@@ -66,13 +66,15 @@ function toSample({
   return { id: `sample ${number}`, images, conversations };
 }
 
+const numbers = ({ data }: HostTensor): number[] => Array.from(data as ArrayLike<number | bigint>, Number);
+
 /** What the model makes of a batch: at each position a token, or the feature row of a picture as `picture:row`. */
 function read({ feeds }: Batch) {
   const [count, length] = feeds.ids.shape as [number, number];
   const pictures = Array.from({ length: feeds.pixels.shape[0]! }, (_, n) => feeds.pixels.data[n * 3]);
   const rows = pictures.flatMap(picture => Array.from({ length: IMAGE_TOKENS }, (_, m) => `${picture}:${m}`));
-  const merged = [...Array.from(feeds.ids.data, Number), ...rows];
-  const flat = Array.from(feeds.source.data, i => merged[Number(i)]);
+  const merged = [...numbers(feeds.ids), ...rows];
+  const flat = numbers(feeds.source).map(i => merged[i]);
   return Array.from({ length: count }, (_, b) => flat.slice(b * length, (b + 1) * length));
 }
 
@@ -119,7 +121,7 @@ describe('collate', () => {
         const expected = kept.flatMap(({ ids, trained }, b) =>
           ids.flatMap((id, t) => (trained[t] && t > 0 ? [[b * length + t - 1, id]] : [])),
         );
-        const rows = Array.from(feeds.rows.data, Number);
+        const rows = numbers(feeds.rows);
         const got = rows.map((row, r) => [row, Number(feeds.targets.data[r])]);
         expect(got).toEqual(expected);
         for (const row of rows) {
@@ -144,11 +146,23 @@ describe('collate', () => {
     );
   });
 
+  test('a cut through an image leaves the features of the next example in place', () => {
+    const rounds = [1, 1].map(images => ({ images, question: 'what', answer: 'dog' }));
+    const whole = exampleOf(toSample({ rounds, number: 10 }), 100_000);
+    const lastImage = whole.ids.lastIndexOf(IMAGE_TOKEN_INDEX);
+    const cut = exampleOf(toSample({ rounds, number: 20 }), lastImage - 3);
+    const [first, second] = read(collate([cut, whole], { imageSize: 1 }));
+    expect(first!.slice(0, cut.ids.length)).toEqual(readExample(cut));
+    expect(second).toEqual(readExample(whole));
+  });
+
   test('refuses a batch without targets, and says why there are none', () => {
     const cut = exampleOf(toSample({ rounds: [{ images: 1, question: 'what', answer: 'dog' }], number: 1 }), 5);
     expect(() => collate([cut, cut], { imageSize: 1 })).toThrow(
       'batch of sample 1, sample 1: expected a trained token, got none (2 of 2 examples were cut)',
     );
+    const onlyFirst = textExample(['a dog'], TOKENIZERS.hf!, 1); // a first token has nothing before it
+    expect(() => collate([onlyFirst], { imageSize: 1 })).toThrow('batch of text: expected a trained token, got none');
   });
 });
 
@@ -217,14 +231,14 @@ describe('text and captions', () => {
       caption,
     }));
     const { ids, lastToken, groups } = collateClip(pairs, { tokenizer, imageSize: 1, maxTokens: 5 });
-    expect(Array.from(lastToken.data, i => Number(ids.data[Number(i)]))).toEqual([2, 2, 2]);
+    expect(numbers(lastToken).map(i => Number(ids.data[i]))).toEqual([2, 2, 2]);
     expect(ids.shape).toEqual([3, 5]);
-    expect(Array.from(groups.data, Number)).toEqual([0, 1, 0]);
+    expect(numbers(groups)).toEqual([0, 1, 0]);
   });
 
   test('pixels are stacked in order', () => {
     const tensor = stackPixels([new Float32Array(3).fill(1), new Float32Array(3).fill(2)], 1);
-    expect([tensor.shape, Array.from(tensor.data)]).toEqual([
+    expect([tensor.shape, numbers(tensor)]).toEqual([
       [2, 3, 1, 1],
       [1, 1, 1, 2, 2, 2],
     ]);

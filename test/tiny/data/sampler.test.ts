@@ -41,6 +41,22 @@ describe('groupByModalityLength', () => {
     );
   });
 
+  test('batches of both modalities come in random order', () => {
+    const list = Array.from(
+      { length: 40 },
+      (_, i) => ({ words: 1, modality: i % 2 === 0 ? 'image' : 'text' }) as const,
+    );
+    const kinds = (seed: number): string => {
+      const order = groupByModalityLength(list, { batchSize: 2, microBatches: 1 }, new Rng(seed));
+      return blocksOf(order, 2)
+        .map(([first]) => list[first!]!.modality[0])
+        .join('');
+    };
+    const seen = new Set([1, 2, 3, 4, 5].map(kinds));
+    expect(seen.size).toBe(5);
+    for (const order of seen) expect(order).not.toMatch(/^i+t+.$|^t+i+.$/);
+  });
+
   test('deals the longest first, each to the micro-batch with the least total', () => {
     const list = texts(1, 9, 10, 8);
     const order = groupByModalityLength(list, { batchSize: 2, microBatches: 2 }, new Rng(1));

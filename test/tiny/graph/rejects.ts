@@ -39,8 +39,8 @@ function attention(changes: Readonly<Record<string, g.Value>>) {
   return () => g.groupQueryAttention({ ...operands, past: { key: past, value: past } }, attrs);
 }
 
-/** Operands that agree with heads of width 8, which the kernel does not take. */
-const NARROW = { query: f(B, T, 32), key: f(B, T, 16), value: f(B, T, 16), cosTable: f(8, 4), sinTable: f(8, 4) };
+/** Operands that agree with heads of width 4, which the kernel does not take. */
+const NARROW = { query: f(B, T, 16), key: f(B, T, 8), value: f(B, T, 8), cosTable: f(8, 2), sinTable: f(8, 2) };
 
 const rotary =
   (x: g.Value, positions: g.Value, table: g.Value, sin = table) =>
@@ -157,7 +157,7 @@ export const REJECTS: Readonly<Record<string, readonly (() => unknown)[]>> = {
     attention({ query: f(B, 64) }),
     attention({ key: f(B, 1, 32) }),
     attention({ past: f(B, 2, 8, 8) }),
-    attention({ ...NARROW, past: f(B, 2, 8, 8) }),
+    attention({ ...NARROW, past: f(B, 2, 8, 4) }),
     attention({ past: f(B, 4, 8, 16) }),
     attention({ lastPosition: ints(B) }),
     attention({ totalLength: typed('i32', 1) }),

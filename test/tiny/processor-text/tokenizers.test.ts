@@ -17,7 +17,7 @@ import {
 
 const TEXTS = readTexts();
 const SENTENCEPIECE = ['sp-bpe-llama', 'sp-bpe-nodummy', 'sp-unigram-nfkc', 'sp-unigram-bytes', 'sp-unigram-suffix'];
-const JSON_NAMES = ['llama', 'metaspace-first', 'metaspace-split', 'gpt2', 'llama3', 'qwen2', 'clip'];
+const JSON_NAMES = ['llama', 'metaspace-first', 'metaspace-split', 'gpt2', 'llama3', 'qwen2', 'clip', 'digits'];
 
 describe('as the sentencepiece library', () => {
   test.each(SENTENCEPIECE)('%s', name => {

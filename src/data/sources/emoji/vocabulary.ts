@@ -30,7 +30,6 @@ export type Group = (typeof GROUPS)[number];
 export const VOCABULARY: { readonly [G in Group]: string } = {
   face: `
     grinning face=grinning face|grinning face with big eyes|grinning face with smiling eyes|
-      
       beaming face with smiling eyes|grinning squinting face,
     sweating face=grinning face with sweat|downcast face with sweat|anxious face with sweat,
     laughing face=face with tears of joy|rolling on the floor laughing,
@@ -39,7 +38,6 @@ export const VOCABULARY: { readonly [G in Group]: string } = {
     heart-eyes face=smiling face with heart-eyes, star-struck face=star-struck,
     kissing face=kissing face|face blowing a kiss|kissing face with closed eyes|kissing face with smiling eyes,
     face with tongue=face with tongue|winking face with tongue|squinting face with tongue|face savoring food|
-      
       zany face, money-mouth face, hugging face=smiling face with open hands,
     face with hand over mouth=face with hand over mouth|face with open eyes and hand over mouth,
     peeking face=face with peeking eye, shushing face, thinking face, saluting face, zipper-mouth face,
@@ -200,7 +198,6 @@ export const VOCABULARY: { readonly [G in Group]: string } = {
     money bag, banknote=yen banknote|dollar banknote|euro banknote|pound banknote, money with wings, credit card,
     receipt, envelope, incoming envelope, envelope with arrow, outbox=outbox tray, inbox=inbox tray, package,
     mailbox=closed mailbox with raised flag|closed mailbox with lowered flag|open mailbox with raised flag|
-      
       open mailbox with lowered flag, postbox, ballot box=ballot box with ballot, pencil,
     pen=pen|fountain pen, pen nib=black nib, paintbrush, crayon, memo, briefcase,
     file folder=file folder|open file folder, index dividers=card index dividers,

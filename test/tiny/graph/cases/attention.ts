@@ -2,19 +2,19 @@
 
 import * as g from '../../../../src/graph/index.ts';
 import { cachedAttention } from '../reference.ts';
-import { casesOf, f32, type OpCase, repeated, withType } from './case.ts';
+import { casesOf, f32, type OpCase, type Operand, repeated, withType } from './case.ts';
 
-/** 4 query heads of width 16 over 2 key/value heads, 2 rows of 3 tokens, room for 5. */
-const operands = [
-  f32(2, 3, 64),
-  f32(2, 3, 32),
-  f32(2, 3, 32),
-  f32(2, 2, 5, 16),
-  f32(2, 2, 5, 16),
+/** 4 query heads over 2 key/value heads, 2 rows of 3 tokens, room for 5. */
+const operands = (width: number): Operand[] => [
+  f32(2, 3, 4 * width),
+  f32(2, 3, 2 * width),
+  f32(2, 3, 2 * width),
+  f32(2, 2, 5, width),
+  f32(2, 2, 5, width),
   repeated('i32', 2, 2),
   repeated('i32', 3),
-  withType('f32', f32(5, 8)),
-  withType('f32', f32(5, 8)),
+  withType('f32', f32(5, width / 2)),
+  withType('f32', f32(5, width / 2)),
 ];
 
 /** The op with its operands in the order of the record. */
@@ -39,6 +39,7 @@ export function apply(slidingWindow: number) {
 
 export const ATTENTION: readonly OpCase[] = casesOf(
   'groupQueryAttention',
-  ['first run', operands, apply(-1), (...x) => cachedAttention(x, -1).output],
-  ['sliding window', operands, apply(2), (...x) => cachedAttention(x, 2).output],
+  ['first run', operands(16), apply(-1), (...x) => cachedAttention(x, -1).output],
+  ['narrow heads', operands(8), apply(-1), (...x) => cachedAttention(x, -1).output],
+  ['sliding window', operands(16), apply(2), (...x) => cachedAttention(x, 2).output],
 );
