@@ -56,6 +56,8 @@ interface File {
   readonly path: string;
   readonly text: string;
   readonly lines: readonly string[];
+  /** Offset of each line's first character. */
+  readonly lineStarts: readonly number[];
   readonly nodes: readonly Node[];
 }
 
@@ -75,7 +77,8 @@ function parse(path: string, text: string): File {
     if ('type' in next) nodes.push(next as Node);
     pending.push(...Object.values(next));
   }
-  return { path, text, lines: text.split('\n'), nodes: nodes.sort((a, b) => a.start - b.start) };
+  const lineStarts = [0, ...Array.from(text.matchAll(/\n/g), match => match.index + 1)];
+  return { path, text, lines: text.split('\n'), lineStarts, nodes: nodes.sort((a, b) => a.start - b.start) };
 }
 
 type Rule = (file: File) => string[];
@@ -89,7 +92,17 @@ function atNodes(test: (node: Node, file: File) => string | undefined): Rule {
     });
 }
 
-const lineOf = (file: File, offset: number): number => file.text.slice(0, offset).split('\n').length;
+/** Line of an offset, counted from 1: how many lines start at or before it. */
+function lineOf({ lineStarts }: File, offset: number): number {
+  let [low, high] = [0, lineStarts.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (lineStarts[middle]! <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 const folderOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
 const isWithin = (path: string, prefixes: readonly string[]): boolean =>
   prefixes.some(prefix => path.startsWith(prefix));
@@ -157,12 +170,12 @@ const environment = atNodes((node, { path }) => {
   return reads || takesApart || imports ? 'reads the environment or the command line' : undefined;
 });
 
-const language = atNodes((node, { lines, text }) => {
+const language = atNodes((node, file) => {
   if (node.type === 'ExportDefaultDeclaration') return 'has a default export';
   if (node.type === 'TSEnumDeclaration') return 'declares an enum';
   if (node.type !== 'TSAnyKeyword') return undefined;
-  const line = text.slice(0, node.start).split('\n').length;
-  const isExplained = [lines[line - 1]!, lines[line - 2] ?? ''].some(l => /\/\/|\/\*|^\s*\*/.test(l));
+  const line = lineOf(file, node.start);
+  const isExplained = [file.lines[line - 1]!, file.lines[line - 2] ?? ''].some(l => /\/\/|\/\*|^\s*\*/.test(l));
   return isExplained ? undefined : 'says any without a reason';
 });
 

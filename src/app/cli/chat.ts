@@ -138,7 +138,10 @@ class ChatSession {
   #interrupt(lines: Interface): void {
     if (this.#interrupted) lines.close();
     else if (this.#answering) this.#answering.abort();
-    else this.#io.stdout.write('\n(Ctrl-C again or /exit leaves)\n');
+    else {
+      this.#io.stdout.write('\n(Ctrl-C again or /exit leaves)\n');
+      lines.prompt();
+    }
     this.#interrupted = true;
   }
 }

@@ -35,8 +35,11 @@ describe('prompts are the original ones to the character', () => {
     if (closed2 !== null) expect(renderPrompt(template, TURNS)).toBe(closed2);
   });
 
-  test('every built-in template has a golden, but for those of llava-hf', () => {
-    expect(templateNames().filter(name => !name.startsWith('hf_') && !(name in golden))).toEqual([]);
+  test('every built-in template has a golden, but for those of llava-hf and our own', () => {
+    expect(templateNames().filter(name => !name.startsWith('hf_') && !(name in golden))).toEqual(['v1_brief']);
+    expect(renderPrompt(getTemplate('v1_brief'), TURNS)).toBe(
+      'USER: <image>\nQ1 ASSISTANT: A1</s>USER: Q2 ASSISTANT: A2</s>',
+    );
   });
 });
 
