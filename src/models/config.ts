@@ -135,13 +135,20 @@ export function parseLlamaConfig(json: unknown, where: string): LlamaConfig {
     numHiddenLayers: fields.positive('num_hidden_layers', 32),
     numAttentionHeads,
     numKeyValueHeads: fields.positive('num_key_value_heads', numAttentionHeads),
-    headDim: fields.positive('head_dim', hiddenSize / numAttentionHeads),
+    headDim: headDim(fields, hiddenSize, numAttentionHeads),
     maxPositionEmbeddings: fields.positive('max_position_embeddings', 2048),
     rmsNormEps: fields.number('rms_norm_eps', 1e-6),
     ropeTheta: ropeTheta(fields),
     hiddenAct: fields.choice('hidden_act', ACTIVATION_NAMES, 'silu'),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', false),
   });
+}
+
+/** Width of a head; the attention kernel wants a multiple of 8. */
+function headDim(fields: Fields, hiddenSize: number, numAttentionHeads: number): number {
+  const width = fields.positive('head_dim', Math.floor(hiddenSize / numAttentionHeads));
+  if (width % 8 === 0) return width;
+  throw new LlavaError(`${fields.where}: expected attention heads of a width that is a multiple of 8, got ${width}`);
 }
 
 /** Older files have `rope_theta`, transformers 5 writes `rope_parameters: {rope_theta, rope_type}`. */

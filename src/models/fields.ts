@@ -8,7 +8,8 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** Reads the fields of one JSON object and remembers which were read. `null` counts as missing. */
 export class Fields {
   readonly #json: JsonObject;
-  readonly #where: string;
+  /** Names the object in errors. */
+  readonly where: string;
   readonly #read = new Set<string>();
 
   constructor(json: unknown, where: string) {
@@ -16,7 +17,7 @@ export class Fields {
       throw new LlavaError(`${where}: expected an object, got ${describe(json)}`);
     }
     this.#json = json as JsonObject;
-    this.#where = where;
+    this.where = where;
   }
 
   string(key: string, fallback?: string): string {
@@ -50,7 +51,7 @@ export class Fields {
   object(key: string): JsonObject {
     const value = this.optionalObject(key);
     if (value) return value;
-    throw new LlavaError(`${this.#where}: expected an object ${key}, got ${describe(this.#json[key])}`);
+    throw new LlavaError(`${this.where}: expected an object ${key}, got ${describe(this.#json[key])}`);
   }
 
   optionalObject(key: string): JsonObject | undefined {
@@ -69,7 +70,7 @@ export class Fields {
     this.#read.add(key);
     const value = this.#json[key] ?? fallback;
     if (fits(value)) return value;
-    throw new LlavaError(`${this.#where}: expected ${expected} for ${key}, got ${describe(value)}`);
+    throw new LlavaError(`${this.where}: expected ${expected} for ${key}, got ${describe(value)}`);
   }
 }
 

@@ -55,7 +55,12 @@ function sinusoidalPositions(shape: readonly [number, number]): HostTensor {
     const [x, y] = [patch % side, Math.floor(patch / side)];
     for (let i = 0; i < quarter; i++) {
       const frequency = (Math.PI / 2) * 0.05 ** (i / quarter); // wavelengths from 4 patches to 80
-      const waves = [Math.sin(x * frequency), Math.cos(x * frequency), Math.sin(y * frequency), Math.cos(y * frequency)];
+      const waves = [
+        Math.sin(x * frequency),
+        Math.cos(x * frequency),
+        Math.sin(y * frequency),
+        Math.cos(y * frequency),
+      ];
       for (const [k, wave] of waves.entries()) table[row + k * quarter + i] = wave;
     }
   }

@@ -29,23 +29,30 @@ export function readPattern(fields: JsonFields): RegExp {
 
 /** A JavaScript expression, global and in Unicode mode, that matches as Oniguruma's `source` does. */
 export function translateRegex(where: string, source: string): RegExp {
+  const translated = new Translator(where, source).run();
   try {
-    return new RegExp(new Translator(source).run(), 'gu');
+    return new RegExp(translated, 'gu');
   } catch (error) {
-    throw new LlavaError(
-      `${where}: expected a supported regular expression, got ${JSON.stringify(source)} (${(error as Error).message})`,
-    );
+    throw unsupported(where, source, (error as Error).message);
   }
 }
 
+function unsupported(where: string, source: string, what: string): LlavaError {
+  return new LlavaError(
+    `${where}: expected a supported regular expression, got ${JSON.stringify(source).slice(0, 200)} (${what})`,
+  );
+}
+
 class Translator {
+  readonly #where: string;
   readonly #source: string;
   #position = 0;
   #inClass = false;
   /** For each open group, whether case is ignored in it; the last is the innermost. */
   readonly #ignoreCase = [false];
 
-  constructor(source: string) {
+  constructor(where: string, source: string) {
+    this.#where = where;
     this.#source = source;
   }
 
@@ -53,6 +60,10 @@ class Translator {
     let out = '';
     while (this.#position < this.#source.length) out += this.#item();
     return out;
+  }
+
+  #refuse(what: string): LlavaError {
+    return unsupported(this.#where, this.#source, what);
   }
 
   #take(length: number): string {
@@ -69,8 +80,8 @@ class Translator {
     if (char === '(') return this.#openGroup();
     if (char === ')') this.#closeGroup();
     if (char === '.') return '[^\\n]';
-    if (char === '^' || char === '$') throw new Error(`anchor ${char}`);
-    if (char === '+' && /[+*?]/.test(this.#previous())) throw new Error('possessive quantifier');
+    if (char === '^' || char === '$') throw this.#refuse(`anchor ${char}`);
+    if (char === '+' && /[+*?]/.test(this.#previous())) throw this.#refuse('possessive quantifier');
     return this.#literal(char);
   }
 
@@ -80,13 +91,13 @@ class Translator {
   }
 
   #openClass(): string {
-    if (this.#ignoreCase.at(-1)) throw new Error('class in a case-insensitive group');
+    if (this.#ignoreCase.at(-1)) throw this.#refuse('class in a case-insensitive group');
     this.#inClass = true;
     return this.#source[this.#position] === '^' ? `[${this.#take(1)}` : '[';
   }
 
   #classItem(char: string): string {
-    if (char === '[' || (char === '&' && this.#source[this.#position] === '&')) throw new Error('class in a class');
+    if (char === '[' || (char === '&' && this.#source[this.#position] === '&')) throw this.#refuse('class in a class');
     if (char === ']') this.#inClass = false;
     return char;
   }
@@ -94,14 +105,14 @@ class Translator {
   #openGroup(): string {
     const ignoreCase = this.#source.startsWith('?i:', this.#position);
     const kind = /^\?(i:|:|=|!|<=|<!)/.exec(this.#source.slice(this.#position, this.#position + 3))?.[0] ?? '';
-    if (kind === '' && this.#source[this.#position] === '?') throw new Error('group');
+    if (kind === '' && this.#source[this.#position] === '?') throw this.#refuse('group');
     this.#position += kind.length;
     this.#ignoreCase.push(ignoreCase || this.#ignoreCase.at(-1)!);
     return `(${ignoreCase || kind === '' ? '?:' : kind}`;
   }
 
   #closeGroup(): void {
-    if (this.#ignoreCase.length === 1) throw new Error('unmatched )');
+    if (this.#ignoreCase.length === 1) throw this.#refuse('unmatched )');
     this.#ignoreCase.pop();
   }
 
@@ -111,7 +122,7 @@ class Translator {
     if (/[rntfv]/.test(char)) return `\\${char}`;
     const shorthand = ANYWHERE[char] ?? (this.#inClass ? INSIDE : OUTSIDE)[char];
     if (shorthand !== undefined) return shorthand;
-    if (/[\p{L}\p{N}]/u.test(char) || char === '') throw new Error(`escape \\${char}`);
+    if (/[\p{L}\p{N}]/u.test(char) || char === '') throw this.#refuse(`escape \\${char}`);
     return /[\\^$.*+?()[\]{}|/-]/.test(char) && (char !== '-' || this.#inClass) ? `\\${char}` : char;
   }
 
