@@ -99,15 +99,16 @@ export interface CaptionedImage {
 export function collateClip(
   pairs: readonly CaptionedImage[],
   { tokenizer, imageSize, maxTokens }: { tokenizer: Tokenizer; imageSize: number; maxTokens: number },
-): Readonly<Record<'pixels' | 'ids' | 'lastToken' | 'groups', HostTensor>> {
+): { feeds: Readonly<Record<'pixels' | 'ids' | 'lastToken' | 'groups', HostTensor>>; truncated: number } {
   const captions = [...new Set(pairs.map(pair => pair.caption))];
-  const texts = pairs.map(({ caption }) => [...tokenizer.encode(caption).slice(0, maxTokens - 1), tokenizer.eosId!]);
+  const encoded = pairs.map(({ caption }) => tokenizer.encode(caption));
+  const texts = encoded.map(text => [...text.slice(0, maxTokens - 1), tokenizer.eosId!]);
   const length = Math.max(...texts.map(text => text.length));
   const ids = new BigInt64Array(pairs.length * length);
   for (const [n, text] of texts.entries()) {
     for (const [t, id] of text.entries()) ids[n * length + t] = BigInt(id);
   }
-  return {
+  const feeds = {
     pixels: stackPixels(
       pairs.map(pair => pair.pixels),
       imageSize,
@@ -122,4 +123,5 @@ export function collateClip(
       pairs.map(pair => captions.indexOf(pair.caption)),
     ),
   };
+  return { feeds, truncated: encoded.filter(text => text.length >= maxTokens).length };
 }

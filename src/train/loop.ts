@@ -9,6 +9,10 @@ export interface StepBatches {
   readonly microBatches: readonly BatchFeeds[];
   /** Tokens (or pairs, for contrastive training) in them, without padding. */
   readonly tokens: number;
+  /** Examples that were longer than the stage's limit and were cut. */
+  readonly truncated: number;
+  /** Examples left out because no target was left in them. */
+  readonly skipped: number;
 }
 
 /** What is known after a step; one line of the log. */
@@ -19,6 +23,8 @@ export interface StepRecord {
   readonly learningRate: number;
   readonly gradNorm: number;
   readonly tokens: number;
+  readonly truncated: number;
+  readonly skipped: number;
   readonly seconds: number;
 }
 
@@ -43,7 +49,7 @@ export async function trainLoop(options: LoopOptions, startStep: number): Promis
   let coming = startStep < totalSteps ? options.batches(startStep) : undefined;
   for (let step = startStep; step < totalSteps; step++) {
     throwIfAborted(options.signal, 'train');
-    const { microBatches, tokens } = await coming!;
+    const { microBatches, ...counts } = await coming!;
     const started = performance.now();
     const learningRate = options.learningRate * cosineWithWarmup(step, totalSteps, options.warmupSteps);
     const update = trainer.step(microBatches, learningRate);
@@ -51,7 +57,7 @@ export async function trainLoop(options: LoopOptions, startStep: number): Promis
     coming?.catch(() => undefined); // reported when it is awaited, not before
     const { loss, gradNorm } = await update;
     const seconds = (performance.now() - started) / 1000;
-    options.onStep({ step: step + 1, loss, learningRate, gradNorm, tokens, seconds });
+    options.onStep({ step: step + 1, loss, learningRate, gradNorm, ...counts, seconds });
     const last = step + 1 === totalSteps;
     if (last || (step + 1) % options.saveEvery === 0) await options.save(step + 1);
   }

@@ -44,6 +44,8 @@ export interface Stage {
   readonly projectorLrScale: number;
   /** Trains the vision tower too, in a `finetune` stage (as LLaVA-1.6). */
   readonly trainVision: boolean;
+  /** Batches of one modality and like lengths, LLaVA's sampler (group_by_modality_length). */
+  readonly groupByModalityLength: boolean;
   readonly saveEvery: number;
   /** Element type of the saved weights. */
   readonly saveDtype: 'f32' | 'f16' | 'bf16';
@@ -72,7 +74,7 @@ const INIT_KEYS = ['all', 'vision', 'language'];
 const STAGE_KEYS = [
   ...['name', 'kind', 'model', 'init', 'data', 'template', 'steps', 'batchSize', 'accumulation', 'maxLength'],
   ...['learningRate', 'warmupRatio', 'weightDecay', 'beta1', 'beta2', 'epsilon', 'maxGradNorm', 'projectorLrScale'],
-  ...['trainVision', 'saveEvery', 'saveDtype', 'seed'],
+  ...['trainVision', 'groupByModalityLength', 'saveEvery', 'saveDtype', 'seed'],
 ];
 
 /** Parses a decoded recipe; `where` names the file. Throws {@link LlavaError} on unknown keys, with the nearest known. */
@@ -131,6 +133,7 @@ function parseStage(json: unknown, where: string): Stage {
     template: fields.string('template', 'v1'),
     ...parseNumbers(fields),
     trainVision: fields.boolean('trainVision', false),
+    groupByModalityLength: fields.boolean('groupByModalityLength', false),
     saveDtype: fields.choice('saveDtype', ['f32', 'f16', 'bf16'], 'f32'),
   };
 }

@@ -47,6 +47,8 @@ class TerminalReporter implements TrainReporter {
   #bar: ProgressBar | undefined;
   #loss = Number.NaN;
   #speed = Number.NaN;
+  #truncated = 0;
+  #skipped = 0;
 
   constructor(io: Io) {
     this.#io = io;
@@ -60,11 +62,15 @@ class TerminalReporter implements TrainReporter {
     this.#bar = new ProgressBar(this.#io.stderr, stage.name, stage.steps, startStep);
     this.#loss = Number.NaN;
     this.#speed = Number.NaN;
+    this.#truncated = 0;
+    this.#skipped = 0;
   }
 
   step(stage: Stage, record: StepRecord): void {
     this.#loss = smooth(this.#loss, record.loss);
     this.#speed = smooth(this.#speed, record.tokens / record.seconds);
+    this.#truncated += record.truncated;
+    this.#skipped += record.skipped;
     const unit = stage.kind === 'clip' ? 'pairs' : 'tokens';
     this.#bar!.update(record.step, `· loss ${this.#loss.toFixed(3)} · ${Math.round(this.#speed)} ${unit}/s`);
   }
@@ -74,6 +80,8 @@ class TerminalReporter implements TrainReporter {
     this.#bar = undefined;
     const loss = Number.isNaN(this.#loss) ? 'done before' : `loss ${this.#loss.toFixed(3)}`;
     this.#io.stderr.write(`${stage.name}: ${loss}, saved in ${folder}\n`);
+    const losses = `${this.#truncated} examples were cut to maxLength, ${this.#skipped} left out without a target`;
+    if (this.#truncated + this.#skipped > 0) this.#io.stderr.write(`${stage.name}: ${losses}\n`);
     this.#loss = Number.NaN;
   }
 }

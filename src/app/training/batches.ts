@@ -22,7 +22,7 @@ export interface BatchContext {
   readonly imageTokens: number;
 }
 
-type MicroBatch = { readonly feeds: BatchFeeds; readonly tokens: number };
+type MicroBatch = Pick<StepBatches, 'tokens' | 'truncated' | 'skipped'> & { readonly feeds: BatchFeeds };
 type MakeBatch = (samples: readonly Sample[], stage: Stage, context: BatchContext) => MicroBatch;
 
 const MAKE: { readonly [K in Stage['kind']]: MakeBatch } = {
@@ -41,18 +41,19 @@ export function stageBatches(
   sources: readonly WeightedSource[],
   context: BatchContext,
 ): (step: number) => Promise<StepBatches> {
-  const order = new SampleOrder(sources, stage.seed);
+  const { batchSize, accumulation: microBatches } = stage;
+  const grouping = stage.groupByModalityLength ? { groupByModalityLength: { batchSize, microBatches } } : {};
+  const order = new SampleOrder(sources, stage.seed, grouping);
   const perBatch = stage.kind === 'language' ? stage.batchSize * LINES_PER_ROW : stage.batchSize;
   return async step => {
-    const microBatches: MicroBatch[] = [];
+    const made: MicroBatch[] = [];
     for (let k = 0; k < stage.accumulation; k++) {
       const samples = await order.samples((step * stage.accumulation + k) * perBatch, perBatch);
-      microBatches.push(MAKE[stage.kind](samples, stage, context));
+      made.push(MAKE[stage.kind](samples, stage, context));
     }
-    return {
-      microBatches: microBatches.map(batch => batch.feeds),
-      tokens: microBatches.reduce((sum, batch) => sum + batch.tokens, 0),
-    };
+    const sum = (count: 'tokens' | 'truncated' | 'skipped') => made.reduce((all, batch) => all + batch[count], 0);
+    const counts = { tokens: sum('tokens'), truncated: sum('truncated'), skipped: sum('skipped') };
+    return { microBatches: made.map(batch => batch.feeds), ...counts };
   };
 }
 
@@ -67,7 +68,11 @@ function clipBatch(
   { tokenizer, preprocess, imageSize }: BatchContext,
 ): MicroBatch {
   const pairs = samples.map(sample => ({ pixels: preprocess(sample.images[0]!), caption: caption(sample) }));
-  return { feeds: collateClip(pairs, { tokenizer, imageSize, maxTokens: stage.maxLength }), tokens: pairs.length };
+  return {
+    ...collateClip(pairs, { tokenizer, imageSize, maxTokens: stage.maxLength }),
+    tokens: pairs.length,
+    skipped: 0,
+  };
 }
 
 function conversationBatch(samples: readonly Sample[], stage: Stage, context: BatchContext): MicroBatch {

@@ -230,7 +230,9 @@ describe('text and captions', () => {
       pixels: new Float32Array(3),
       caption,
     }));
-    const { ids, lastToken, groups } = collateClip(pairs, { tokenizer, imageSize: 1, maxTokens: 5 });
+    const { feeds, truncated } = collateClip(pairs, { tokenizer, imageSize: 1, maxTokens: 5 });
+    const { ids, lastToken, groups } = feeds;
+    expect(truncated).toBe(pairs.filter(pair => tokenizer.encode(pair.caption).length >= 5).length);
     expect(numbers(lastToken).map(i => Number(ids.data[i]))).toEqual([2, 2, 2]);
     expect(ids.shape).toEqual([3, 5]);
     expect(numbers(groups)).toEqual([0, 1, 0]);
