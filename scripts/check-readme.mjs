@@ -23,7 +23,10 @@ try {
       continue;
     }
     console.log(`$ ${commands.trim()}`);
-    const { status } = spawnSync('bash', ['-euo', 'pipefail', '-c', commands], { cwd: copy, stdio: ['ignore', 'inherit', 'inherit'] });
+    const { status } = spawnSync('bash', ['-euo', 'pipefail', '-c', commands], {
+      cwd: copy,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     if (status !== 0) throw new Error(`README: expected exit code 0 of the commands above, got ${status}`);
   }
   console.log("All of the README's commands ran.");

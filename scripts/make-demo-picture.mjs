@@ -19,7 +19,7 @@ const QUESTIONS = [
 ];
 const [ROW, WIDTH, TOP] = [76, 720, 16];
 
-const escape = text => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+const escaped = text => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 const model = await Llava.load(join(root, 'models/demo'));
 const rows = [];
 for (const [i, [file, question]] of QUESTIONS.entries()) {
@@ -30,8 +30,8 @@ for (const [i, [file, question]] of QUESTIONS.entries()) {
   rows.push(
     `<rect x="16" y="${y}" width="60" height="60" rx="6" fill="#fff"/>`,
     `<image x="16" y="${y}" width="60" height="60" href="data:image/png;base64,${data}"/>`,
-    `<text x="96" y="${y + 25}" fill="#9da7b3">$ llava ask --image ${file} "${escape(question)}"</text>`,
-    `<text x="96" y="${y + 49}" fill="#e6edf3" font-weight="bold">${escape(answer)}</text>`,
+    `<text x="96" y="${y + 25}" fill="#9da7b3">$ llava ask --image ${file} "${escaped(question)}"</text>`,
+    `<text x="96" y="${y + 49}" fill="#e6edf3" font-weight="bold">${escaped(answer)}</text>`,
   );
   console.log(`${file}: ${question} ${answer}`);
 }

@@ -9,8 +9,24 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 
 const SIDE = 240;
-const PICTURES = { apple: 'red-apple', elephant: 'elephant', rocket: 'rocket', guitar: 'guitar', pizza: 'pizza', car: 'automobile' };
-const COUNTED = { file: 'three', icon: 'maple-leaf', places: [[10, 90], [85, 20], [150, 130]], side: 78 };
+const PICTURES = {
+  apple: 'red-apple',
+  elephant: 'elephant',
+  rocket: 'rocket',
+  guitar: 'guitar',
+  pizza: 'pizza',
+  car: 'automobile',
+};
+const COUNTED = {
+  file: 'three',
+  icon: 'maple-leaf',
+  places: [
+    [10, 90],
+    [85, 20],
+    [150, 130],
+  ],
+  side: 78,
+};
 
 const { icons, width, height } = JSON.parse(readFileSync(join(process.argv[2], 'icons.json'), 'utf8'));
 const target = join(dirname(dirname(fileURLToPath(import.meta.url))), 'examples/images');
@@ -24,9 +40,15 @@ function draw(icon, side) {
 
 function save(layers, name) {
   const canvas = sharp({ create: { width: SIDE, height: SIDE, channels: 3, background: '#fff' } });
-  return canvas.composite(layers).png({ palette: true }).toFile(join(target, `${name}.png`));
+  return canvas
+    .composite(layers)
+    .png({ palette: true })
+    .toFile(join(target, `${name}.png`));
 }
 
 for (const [name, icon] of Object.entries(PICTURES)) await save([{ input: await draw(icon, SIDE) }], name);
 const one = await draw(COUNTED.icon, COUNTED.side);
-await save(COUNTED.places.map(([left, top]) => ({ input: one, left, top })), COUNTED.file);
+await save(
+  COUNTED.places.map(([left, top]) => ({ input: one, left, top })),
+  COUNTED.file,
+);

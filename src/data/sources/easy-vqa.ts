@@ -19,7 +19,7 @@ export type EasyVqaSplit = (typeof EASY_VQA_SPLITS)[number];
 /**
  * What the samples are for: `vqa` an image and its questions, in random order, as turns of one conversation; `caption` an
  * image and what its questions and answers tell that it shows ("a blue circle"), where they tell all; `text` a line of text
- * alone, a question with its answer or a caption.
+ * without image: its caption, if it has one, a question and the answer, from which a language model learns to reason.
  */
 export const EASY_VQA_TASKS = ['vqa', 'caption', 'text'] as const;
 export type EasyVqaTask = (typeof EASY_VQA_TASKS)[number];
@@ -171,9 +171,8 @@ const exchange = (human: string, gpt: string): Turn[] => [
 const marked = (question: string): string => `<image>\n${question}`;
 
 function randomLine({ questions, caption }: EasyVqaImage, rng: Rng): string {
-  if (caption !== undefined && rng.int(4) === 0) return caption;
   const { question, answer } = rng.pick(questions);
-  return `${question} ${answer}`;
+  return `${caption === undefined ? '' : `${caption}. `}${question} ${answer}`;
 }
 
 function mirrored({ width, height, data }: RgbImage): RgbImage {
