@@ -1,7 +1,7 @@
 """Loads a LLaVA checkpoint folder with Python `transformers` and answers a question about an image, greedily.
 
     pip install -r scripts/requirements.txt
-    python scripts/check_checkpoint.py FOLDER IMAGE QUESTION [--max-new 32] [--template v1|plain] [--pad]
+    python scripts/check_checkpoint.py FOLDER IMAGE QUESTION [--max-new 32] [--template v1|v1_brief|plain] [--pad]
 
 Proves that a folder written by this project is one that Python loads, and that both give the same answer. Prints JSON:
 
@@ -32,6 +32,7 @@ from transformers import (
 TEMPLATES = {
     "v1": "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
     "and polite answers to the user's questions. USER: <image>\n{} ASSISTANT:",
+    "v1_brief": "USER: <image>\n{} ASSISTANT:",
     "plain": "<image>{}",
 }
 

@@ -31,7 +31,7 @@ import {
   llamaLogits,
 } from './language/llama.ts';
 import { projector } from './projector.ts';
-import { clipVisionHidden } from './vision/clip-vision.ts';
+import { clipVisionHidden, clipVisionPooled } from './vision/clip-vision.ts';
 
 /** Pixels [N, 3, S, S] → image features [N, image tokens, language width]. */
 export function imageFeatures(scope: Scope, pixels: Value, config: LlavaConfig): Value {
@@ -131,6 +131,14 @@ export function llavaForward(scope: Scope, pixels: Value, inputs: SequenceInputs
   const context = fullContext(config.language, inputs);
   const { merged, logits } = decode(scope.at('language_model'), inputs, flat, config.language, context);
   return { features, merged, logits };
+}
+
+/**
+ * Asks `scope` for the tower's weights that the features do not need (last blocks, final norm), so that what is saved after
+ * training is a whole tower.
+ */
+export function nameWholeTower(scope: Scope, pixels: Value, config: LlavaConfig): void {
+  clipVisionPooled(scope.at('vision_tower.vision_model'), pixels, config.vision);
 }
 
 /** The training form of a language model alone: sequences in, logits [R, vocabulary] out. */

@@ -13,6 +13,7 @@ import {
   type LlavaConfig,
   llamaForward,
   llavaForward,
+  nameWholeTower,
   nextTokenLoss,
   sequenceInputs,
 } from '../models/index.ts';
@@ -47,6 +48,7 @@ export function llavaObjective(config: LlavaConfig): Objective {
   const side = config.vision.imageSize;
   const pixels = input('pixels', 'f32', [dim('N'), 3, side, side]);
   const { logits } = llavaForward(scope, pixels, sequenceInputs(dim('B'), dim('T')), config);
+  nameWholeTower(scope, pixels, config);
   return { loss: nextTokenLoss(logits, targetsInput()), params: scope.params };
 }
 

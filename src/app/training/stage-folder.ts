@@ -26,9 +26,24 @@ export async function saveStageModel(
     const tokenizer = join(output, TOKENIZER_FOLDER);
     for (const file of await readdir(tokenizer)) await copyFile(join(tokenizer, file), join(temporary, file));
     await writeJson(join(temporary, 'config.json'), { ...model.json, ...stageKeys(stage) });
-    if (model.config.modelType !== 'llama')
-      await writeJson(join(temporary, 'preprocessor_config.json'), imageSettingsJson(model));
+    for (const [name, json] of processorFiles(model)) await writeJson(join(temporary, name), json);
   });
+}
+
+/** What Python's `AutoProcessor` reads; `num_additional_image_tokens` is the class token. */
+function processorFiles(model: StageModel): [string, object][] {
+  if (model.config.modelType === 'llama') return [];
+  const files: [string, object][] = [['preprocessor_config.json', imageSettingsJson(model)]];
+  if (model.config.modelType === 'clip') return files;
+  const { vision, visionFeatureSelect } = model.config;
+  const processor = {
+    processor_class: 'LlavaProcessor',
+    image_token: '<image>',
+    patch_size: vision.patchSize,
+    num_additional_image_tokens: 1,
+    vision_feature_select_strategy: visionFeatureSelect === 'patch' ? 'default' : 'full',
+  };
+  return [...files, ['processor_config.json', processor]];
 }
 
 /** Names of element types in `config.json`. */

@@ -28,6 +28,8 @@ test("easy-VQA's recipe, cut short, learns simple drawings from scratch and not 
   const seeing = await evaluate(llavaModel(llava), questions);
   const blind = await evaluate(llavaModel(llava), questions, { textOnly: true });
   console.log(`with images ${JSON.stringify(seeing)}, without ${JSON.stringify(blind)}`);
-  expect(share(seeing.overall)).toBeGreaterThan(0.8);
+  // A seventh of the recipe's steps: well above what the questions alone give away, not yet the recipe's score.
+  expect(share(seeing.overall)).toBeGreaterThan(0.7);
+  expect(share(seeing.overall) - share(blind.overall)).toBeGreaterThan(0.15);
   expect(share(blind.overall)).toBeLessThan(0.65);
 });
