@@ -80,7 +80,7 @@ describe('train', () => {
       expect(lines).toContainEqual(expect.stringMatching(`^${name}: loss [0-9.]+, saved in `));
       expect(readFileSync(join(output, `${name}.jsonl`), 'utf8').split('\n')).toHaveLength(3);
     }
-  });
+  }, 60_000);
 
   test('does nothing that is done already', async () => {
     const { code, stderr } = await train();
