@@ -15,7 +15,7 @@ const QUESTIONS = [
   ['elephant.png', 'What kind of thing is this?'],
   ['rocket.png', 'What is the main colour?'],
   ['guitar.png', 'Is this a guitar?'],
-  ['three.png', 'How many things are there?'],
+  ['car.png', 'How many things are there?'],
 ];
 const [ROW, WIDTH, TOP] = [76, 720, 16];
 
@@ -41,6 +41,7 @@ writeFileSync(
   join(root, 'docs/demo.svg'),
   [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}">`,
+    '<title>The demo model answering questions about drawings in a terminal</title>',
     `<rect width="100%" height="100%" rx="10" fill="#0d1117"/>`,
     `<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="15">`,
     ...rows,
