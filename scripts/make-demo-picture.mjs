@@ -15,7 +15,7 @@ const QUESTIONS = [
   ['elephant.png', 'What kind of thing is this?'],
   ['rocket.png', 'What is the main colour?'],
   ['guitar.png', 'Is this a guitar?'],
-  ['car.png', 'How many things are there?'],
+  ['rocket.png', 'What is this?'],
 ];
 const [ROW, WIDTH, TOP] = [76, 720, 16];
 
