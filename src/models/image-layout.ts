@@ -4,7 +4,7 @@
  * LLaVA v1 and v1.5: one square image, patches in row-major order, preceded by the class token where it is kept.
  */
 
-import type { LlavaConfig } from './config.ts';
+import type { LlavaConfig } from './config/index.ts';
 
 /** Tokens that one image becomes in the language model's input. */
 export function imageTokenCount(config: Pick<LlavaConfig, 'vision' | 'visionFeatureSelect'>): number {

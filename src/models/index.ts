@@ -1,4 +1,4 @@
-export * from './config.ts';
+export * from './config/index.ts';
 export { Fields, type JsonObject } from './fields.ts';
 export { imageTokenCount } from './image-layout.ts';
 export { initialTensor } from './init.ts';

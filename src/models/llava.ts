@@ -21,7 +21,7 @@ import {
   type Value,
 } from '../graph/index.ts';
 import { causalMask, rotaryTables, Scope } from '../nn/index.ts';
-import type { LlamaConfig, LlavaConfig } from './config.ts';
+import type { LlamaConfig, LlavaConfig } from './config/index.ts';
 import {
   type AttentionContext,
   cacheInputs,

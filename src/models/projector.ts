@@ -2,7 +2,7 @@
 
 import { gelu, type Value } from '../graph/index.ts';
 import { linear, type Scope } from '../nn/index.ts';
-import { type LlavaConfig, projectorDepth } from './config.ts';
+import { type LlavaConfig, projectorDepth } from './config/index.ts';
 
 /** [N, T, vision width] → [N, T, language width]: `linear_1`, then for MLPs exact GELU and the next linear layer. */
 export function projector(scope: Scope, features: Value, config: LlavaConfig): Value {

@@ -27,7 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Files other than `index.ts` that a folder may import: arithmetic without the graph. */
 const SIDE_ENTRIES: Readonly<Record<string, readonly string[]>> = {
-  processor: ['models/config.ts', 'models/image-layout.ts'],
+  processor: ['models/config/index.ts', 'models/image-layout.ts'],
 };
 
 /** Package → where it may be used (path prefixes). A package that is not here is no dependency. */

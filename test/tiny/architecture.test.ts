@@ -25,7 +25,7 @@ describe('complains', () => {
     ['engine/a.ts', 'engine may not import train', `const t = await import('../train/index.ts');`],
     ['eval/a.ts', 'eval may not import train', `export type A = import('../train/index.ts').A;`],
     ['nn/a.ts', 'imports graph/ops/nn.ts, which is not the entry of graph', `import { x } from '../graph/ops/nn.ts';`],
-    ['data/a.ts', 'data may not import models', `import { x } from '../models/config.ts';`],
+    ['data/a.ts', 'data may not import models', `import { x } from '../models/config/index.ts';`],
     ['processor/a.ts', 'not the entry of models', `import { x } from '../models/llava.ts';`],
     ['index.ts', 'not the entry of engine', `export { x } from './engine/engine.ts';`],
     ['extra/a.ts', 'in none of the folders', ''],

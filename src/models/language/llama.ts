@@ -29,7 +29,7 @@ import {
   type Scope,
   splitHeads,
 } from '../../nn/index.ts';
-import type { LlamaConfig } from '../config.ts';
+import type { LlamaConfig } from '../config/index.ts';
 
 /** What attention sees: the whole sequence at once (training), or a cache that each run extends (inference). */
 export type AttentionContext =

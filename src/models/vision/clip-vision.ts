@@ -5,7 +5,7 @@
 
 import { add, concat, type Dim, expand, matMul, reshape, slice, transpose, type Value } from '../../graph/index.ts';
 import { activate, attend, layerNorm, linear, mergeHeads, type Scope, splitHeads } from '../../nn/index.ts';
-import type { ClipTextConfig, ClipVisionConfig } from '../config.ts';
+import type { ClipTextConfig, ClipVisionConfig } from '../config/index.ts';
 
 /** Self-attention with biases; shared by the vision and the text tower. */
 function attention(scope: Scope, x: Value, numHeads: number, mask?: Value): Value {

@@ -26,7 +26,7 @@ import {
   type Value,
 } from '../../graph/index.ts';
 import { causalMask, embedding, layerNorm, linear, type Scope } from '../../nn/index.ts';
-import type { ClipConfig, ClipTextConfig } from '../config.ts';
+import type { ClipConfig, ClipTextConfig } from '../config/index.ts';
 import { clipBlock, clipVisionPooled } from './clip-vision.ts';
 
 /** The text tower's state at each text's last token. `ids` [N, T], `lastToken` [N] (flat index n·T + t) → [N, D]. */
