@@ -3,7 +3,7 @@
 import { type DType, LlavaError, sizeOf } from '../core/index.ts';
 import { decoderGraph, imageTokenCount, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
 import { loadTokenizer } from '../processor/index.ts';
-import type { TensorEntry } from '../weights/index.ts';
+import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { cacheBytes } from './kv-cache.ts';
 import { chooseTemplate } from './model.ts';
 import { type ModelFolder, openModelFolder, paramSources } from './model-folder.ts';
@@ -95,8 +95,8 @@ function usedParameters(folder: ModelFolder): number {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-function describeParts(weights: ReadonlyMap<string, TensorEntry>): PartDescription[] {
-  const parts = new Map<PartDescription['name'], TensorEntry[]>();
+function describeParts(weights: ReadonlyMap<string, WeightEntry>): PartDescription[] {
+  const parts = new Map<PartDescription['name'], WeightEntry[]>();
   for (const [name, entry] of weights) {
     const part = partOf(name);
     parts.set(part, [...(parts.get(part) ?? []), entry]);
@@ -104,7 +104,7 @@ function describeParts(weights: ReadonlyMap<string, TensorEntry>): PartDescripti
   return Array.from(parts, ([name, entries]) => ({
     name,
     parameters: entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
-    bytes: entries.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    bytes: entries.reduce((sum, entry) => sum + storedBytes(entry), 0),
     dtypes: [...new Set(entries.map(entry => entry.dtype))],
   }));
 }

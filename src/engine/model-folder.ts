@@ -6,7 +6,7 @@
 
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { LlavaError } from '../core/index.ts';
+import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
   type JsonObject,
@@ -18,7 +18,7 @@ import {
   parseModelConfig,
 } from '../models/index.ts';
 import { type ImageMode, type ImageSettings, parseImageSettings } from '../processor/index.ts';
-import { checkTensors, openWeights, readJson, type TensorEntry } from '../weights/index.ts';
+import { checkTensors, isStored, openWeights, readJson, readTensor, type WeightEntry } from '../weights/index.ts';
 
 /** How the pictures of a model are made square and normalised. */
 export interface ImageRule {
@@ -40,8 +40,8 @@ export interface ModelFolder {
   readonly template: string | undefined;
   /** Tokens that end an answer, as the files say; empty when they say nothing. */
   readonly eosIds: readonly number[];
-  /** Stored weights by our names. */
-  readonly weights: ReadonlyMap<string, TensorEntry>;
+  /** Weights by our names. */
+  readonly weights: ReadonlyMap<string, WeightEntry>;
 }
 
 /** Reads a folder. Throws {@link LlavaError} that names the file at fault. */
@@ -106,9 +106,9 @@ function eosIds(root: string, json: JsonObject): readonly number[] {
 }
 
 /** Throws listing stored names that no rule knows, and names that two stored tensors claim. */
-function namedWeights(root: string, config: LlavaConfig | LlamaConfig): Map<string, TensorEntry> {
+function namedWeights(root: string, config: LlavaConfig | LlamaConfig): Map<string, WeightEntry> {
   const rules = config.modelType === 'llava' ? LLAVA_NAMES : LLAMA_NAMES;
-  const named = new Map<string, TensorEntry>();
+  const named = new Map<string, WeightEntry>();
   const strange: string[] = [];
   for (const entry of openWeights(root).entries.values()) {
     const name = ourName(rules, entry.name);
@@ -134,11 +134,11 @@ export function paramSources(
   const expected = Array.from(params.values(), ({ name, shape }) => ({ name, shape: shape as readonly number[] }));
   checkTensors(folder, weights, expected, { ignore: unusedWeights(config) });
   return ({ name }) => {
-    const { dtype, file, offset, byteLength } = weights.get(name)!;
-    if (dtype === 'f32' || dtype === 'f16' || dtype === 'bf16' || dtype === 'f64') {
-      return { kind: 'file', dtype, file, offset, byteLength };
-    }
-    throw new LlavaError(`${file}: expected float weights, got ${name} of type ${dtype}`);
+    const entry = weights.get(name)!;
+    const { dtype, file } = entry;
+    if (!isFloat(dtype)) throw new LlavaError(`${file}: expected float weights, got ${name} of type ${dtype}`);
+    if (!isStored(entry)) return { kind: 'host', tensor: readTensor(entry) };
+    return { kind: 'file', dtype, file, offset: entry.offset, byteLength: entry.byteLength };
   };
 }
 

@@ -5,3 +5,4 @@ export * from './safetensors.ts';
 export { type Header, type HeaderTensor, type Metadata, parseHeader, parseHeaderLength } from './safetensors-header.ts';
 export * from './select.ts';
 export * from './sharded.ts';
+export * from './tensor-entry.ts';

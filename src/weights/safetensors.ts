@@ -5,7 +5,7 @@
  */
 
 import { resolve } from 'node:path';
-import { assert, type DType, type HostTensor, hostTensor, LlavaError, tensorBytes } from '../core/index.ts';
+import { assert, type DType, type HostTensor, tensorBytes } from '../core/index.ts';
 import { writeFileAtomic } from './atomic.ts';
 import { type OpenFile, readFully, withFile } from './files.ts';
 import {
@@ -18,16 +18,7 @@ import {
   parseHeader,
   parseHeaderLength,
 } from './safetensors-header.ts';
-
-/** Where a tensor lies on disk: `byteLength` bytes from `offset` of `file` (an absolute path), row-major, little-endian. */
-export interface TensorEntry {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly file: string;
-  readonly offset: number;
-  readonly byteLength: number;
-}
+import { readTensor, type TensorEntry, type WeightEntry } from './tensor-entry.ts';
 
 /** A checked safetensors file; no descriptor stays open. */
 export interface SafetensorsFile {
@@ -69,38 +60,13 @@ function readHeader(file: OpenFile): { header: Header; dataOffset: number } {
   return { header: parseHeader(json, file.size - dataOffset, file.path), dataOffset };
 }
 
-/**
- * Copies a tensor into memory, whatever its size.
- * @throws LlavaError when the file has gone or has shrunk, or when memory has no room
- */
-export function readTensor(entry: TensorEntry): HostTensor {
-  return withFile(entry.file, EXPECTED, file => {
-    if (file.size < entry.offset + entry.byteLength) {
-      const expected = `${entry.offset + entry.byteLength} bytes for tensor "${entry.name}"`;
-      throw new LlavaError(`${entry.file}: expected ${expected}, got ${file.size}`);
-    }
-    const tensor = allocateFor(entry);
-    readFully(file, tensorBytes(tensor), entry.offset);
-    return tensor;
-  });
-}
-
-function allocateFor({ file, name, dtype, shape, byteLength }: TensorEntry): HostTensor {
-  try {
-    return hostTensor(dtype, shape);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new LlavaError(`${file}: expected memory for tensor "${name}" of ${byteLength} bytes, got ${error.message}`);
-  }
-}
-
 /** A tensor in memory as a {@link TensorSource}. */
 export function tensorSource(name: string, tensor: HostTensor): TensorSource {
   return { name, dtype: tensor.dtype, shape: tensor.shape, read: () => tensor };
 }
 
-/** A tensor on disk as a {@link TensorSource}, under its own name or another. */
-export function entrySource(entry: TensorEntry, name = entry.name): TensorSource {
+/** A tensor of a checkpoint as a {@link TensorSource}, under its own name or another. */
+export function entrySource(entry: WeightEntry, name = entry.name): TensorSource {
   return { name, dtype: entry.dtype, shape: entry.shape, read: () => readTensor(entry) };
 }
 

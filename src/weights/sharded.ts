@@ -10,8 +10,9 @@ import { type HostTensor, LlavaError, nearestName } from '../core/index.ts';
 import { recoverFolder, writeFileAtomic } from './atomic.ts';
 import { fileError, listNames, makeFolders } from './files.ts';
 import { readJson } from './json.ts';
-import { openSafetensors, readTensor, type TensorEntry, type TensorSource, writeSafetensors } from './safetensors.ts';
+import { openSafetensors, type TensorSource, writeSafetensors } from './safetensors.ts';
 import { byteLengthOf, type Metadata } from './safetensors-header.ts';
+import { readTensor, type WeightEntry } from './tensor-entry.ts';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
@@ -20,10 +21,10 @@ const ANY_WEIGHT_FILE = /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/
 /** All weights of a folder, by name. `metadata` is that of the first file. */
 export interface WeightStore {
   readonly folder: string;
-  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly entries: ReadonlyMap<string, WeightEntry>;
   readonly metadata: Metadata;
   has(name: string): boolean;
-  /** Copies one tensor into memory. Throws LlavaError for a name that is not there. */
+  /** Copies or makes one tensor. Throws LlavaError for a name that is not there. */
   read(name: string): HostTensor;
 }
 
@@ -44,7 +45,7 @@ export function openWeights(folder: string): WeightStore {
   throw new LlavaError(`${root}: expected ${SINGLE_FILE} or ${INDEX_FILE}, got ${got}`);
 }
 
-function weightStore(folder: string, entries: ReadonlyMap<string, TensorEntry>, metadata: Metadata): WeightStore {
+function weightStore(folder: string, entries: ReadonlyMap<string, WeightEntry>, metadata: Metadata): WeightStore {
   const read = (name: string): HostTensor => {
     const entry = entries.get(name);
     if (entry) return readTensor(entry);

@@ -13,7 +13,7 @@ import {
   parseModelConfig,
 } from '../../models/index.ts';
 import type { Stage } from '../../train/index.ts';
-import { openWeights, readJson, readTensor, type TensorEntry } from '../../weights/index.ts';
+import { openWeights, readJson, readTensor, type WeightEntry } from '../../weights/index.ts';
 
 const RULES: { readonly [K in ModelConfig['modelType']]: readonly NameRule[] } = {
   llava: LLAVA_NAMES,
@@ -25,7 +25,7 @@ const RULES: { readonly [K in ModelConfig['modelType']]: readonly NameRule[] } =
 export interface Checkpoint {
   readonly config: ModelConfig;
   readonly json: Readonly<Record<string, unknown>>;
-  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly entries: ReadonlyMap<string, WeightEntry>;
 }
 
 /** Reads the headers of a checkpoint folder. */
@@ -33,7 +33,7 @@ export function openCheckpoint(folder: string): Checkpoint {
   const file = join(folder, 'config.json');
   const json = readJson(file);
   const config = parseModelConfig(json, file);
-  const entries = new Map<string, TensorEntry>();
+  const entries = new Map<string, WeightEntry>();
   for (const entry of openWeights(folder).entries.values()) {
     const name = ourName(RULES[config.modelType], entry.name);
     if (name) entries.set(name, entry);
@@ -70,7 +70,7 @@ export function initialWeights(
 function partEntry(
   parts: readonly ((typeof PART_NAMES)[number] & { checkpoint: Checkpoint | undefined })[],
   name: string,
-): TensorEntry | undefined {
+): WeightEntry | undefined {
   const part = parts.find(({ prefix }) => name.startsWith(prefix));
   if (!part?.checkpoint) return undefined;
   const replacement = part.replacement[part.checkpoint.config.modelType];
@@ -78,7 +78,7 @@ function partEntry(
   return inside === undefined ? undefined : part.checkpoint.entries.get(inside);
 }
 
-function checkedTensor(entry: TensorEntry, name: string, shape: readonly number[]): HostTensor {
+function checkedTensor(entry: WeightEntry, name: string, shape: readonly number[]): HostTensor {
   if (entry.shape.join() !== shape.join()) {
     throw new LlavaError(`${entry.file}: expected ${name} of shape [${shape}], got [${entry.shape}]`);
   }
