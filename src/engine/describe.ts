@@ -4,8 +4,8 @@ import { type DType, LlavaError, sizeOf } from '../core/index.ts';
 import { decoderGraph, imageTokenCount, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
 import { loadTokenizer } from '../processor/index.ts';
 import { storedBytes, type WeightEntry } from '../weights/index.ts';
+import { chooseTemplate } from './choose-template.ts';
 import { cacheBytes } from './kv-cache.ts';
-import { chooseTemplate } from './model.ts';
 import { type ModelFolder, openModelFolder, paramSources } from './model-folder.ts';
 import { PREFILL_CHUNK } from './sequence.ts';
 

@@ -1,4 +1,5 @@
 export { type Answer, collectAnswer, textOf } from './answer.ts';
+export { chooseTemplate } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export { describeModel, type MemoryNeed, type ModelDescription, type PartDescription } from './describe.ts';
 export {
@@ -13,6 +14,6 @@ export {
 } from './generate.ts';
 export { type EncodableImage, encodableImage } from './image-encoder.ts';
 export { Llava } from './llava.ts';
-export { chooseTemplate, type LlavaModel, type LoadOptions, loadModel } from './model.ts';
+export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 export { Sampler, type SamplingOptions } from './sampler.ts';
 export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';

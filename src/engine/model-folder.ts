@@ -26,8 +26,8 @@ export interface ImageRule {
   readonly mode: ImageMode;
 }
 
-/** A model's files, read but for the weights themselves. */
-export interface ModelFolder {
+/** What a model's files say, weights apart. */
+export interface ModelFiles {
   readonly folder: string;
   /** The name that the model was published under, else the folder's. */
   readonly name: string;
@@ -40,12 +40,22 @@ export interface ModelFolder {
   readonly template: string | undefined;
   /** Tokens that end an answer, as the files say; empty when they say nothing. */
   readonly eosIds: readonly number[];
+}
+
+/** A model's files, read but for the weights themselves. */
+export interface ModelFolder extends ModelFiles {
   /** Weights by our names. */
   readonly weights: ReadonlyMap<string, WeightEntry>;
 }
 
 /** Reads a folder. Throws {@link LlavaError} that names the file at fault. */
 export function openModelFolder(folder: string): ModelFolder {
+  const files = readModelFiles(folder);
+  return { ...files, weights: namedWeights(files.folder, files.config) };
+}
+
+/** Reads a folder that need not hold weights. Throws {@link LlavaError} that names the file at fault. */
+export function readModelFiles(folder: string): ModelFiles {
   const root = resolve(folder);
   const file = join(root, 'config.json');
   const json = readJson(file, "a model's configuration") as JsonObject;
@@ -61,7 +71,6 @@ export function openModelFolder(folder: string): ModelFolder {
     image: config.modelType === 'llava' ? imageRule(root, config) : undefined,
     template: typeof json.conversation_template === 'string' ? json.conversation_template : undefined,
     eosIds: eosIds(root, json),
-    weights: namedWeights(root, config),
   };
 }
 

@@ -5,21 +5,12 @@
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
-import { decoderGraph, imageTokenCount, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
-import {
-  getTemplate,
-  IMAGE_MARK,
-  type ImageLimits,
-  loadTokenizer,
-  type Processor,
-  type PromptEncoding,
-  selectTemplate,
-  type Template,
-  type Tokenizer,
-} from '../processor/index.ts';
+import { decoderGraph, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
+import type { ImageLimits, Processor } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type ModelFolder, openModelFolder, paramSources } from './model-folder.ts';
+import { openProcessor } from './open-processor.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
 
 /** How a model is loaded. */
@@ -147,51 +138,4 @@ async function compileParts(folder: ModelFolder, threads: number | undefined): P
 function disposeAll({ decoder, vision }: Executables): void {
   decoder.dispose();
   vision?.dispose();
-}
-
-function openProcessor(folder: ModelFolder, template: string | undefined): Processor {
-  const tokenizer = loadTokenizer(folder.folder);
-  const rows = folder.language.vocabSize;
-  if (tokenizer.vocabSize > rows) {
-    throw new LlavaError(
-      `${folder.folder}: expected a tokenizer of at most ${rows} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
-    );
-  }
-  const { config, image } = folder;
-  const vision = config.modelType === 'llava' && image && { tokensPerImage: imageTokenCount(config), ...image };
-  const chosen = chooseTemplate(folder, tokenizer, template);
-  return {
-    tokenizer,
-    template: chosen,
-    encoding: chooseEncoding(folder, tokenizer, chosen),
-    ...(vision && { vision }),
-  };
-}
-
-/**
- * The caller's template; else the one in config.json; else what LLaVA's command line picks by the model's name; and where
- * no name says anything, that of the layout: Hugging Face's prompt where the tokenizer knows `<image>`.
- */
-export function chooseTemplate(
-  { name, template, config }: Pick<ModelFolder, 'name' | 'template' | 'config'>,
-  tokenizer: Tokenizer,
-  wanted?: string,
-): Template {
-  const stated = wanted ?? template;
-  if (stated !== undefined) return getTemplate(stated);
-  if (config.modelType === 'llama')
-    return getTemplate(name.toLowerCase().includes('llama-2') ? 'llama_2' : 'vicuna_v1');
-  const named = selectTemplate(name);
-  const isHuggingFace = tokenizer.tokenToId(IMAGE_MARK) !== undefined;
-  return named.name === 'llava_v0' && isHuggingFace ? getTemplate('hf_llava_1_5') : named;
-}
-
-/**
- * Text around images is encoded as the model was trained: by this library, which states the template in config.json, and
- * with the prompts of Hugging Face, as a whole; with the original's, chunk by chunk. A tokenizer that does not know
- * `<image>` leaves no choice.
- */
-function chooseEncoding({ template: stated }: ModelFolder, tokenizer: Tokenizer, template: Template): PromptEncoding {
-  if (tokenizer.tokenToId(IMAGE_MARK) === undefined) return 'llava';
-  return stated !== undefined || template.name.startsWith('hf_') ? 'hf' : 'llava';
 }

@@ -1,0 +1,27 @@
+/** @file The processor of a model folder: tokenizer, prompts and image settings. Needs no weights. */
+
+import { LlavaError } from '../core/index.ts';
+import { imageTokenCount } from '../models/index.ts';
+import { loadTokenizer, type Processor } from '../processor/index.ts';
+import { chooseEncoding, chooseTemplate } from './choose-template.ts';
+import type { ModelFiles } from './model-folder.ts';
+
+/** Throws {@link LlavaError} that names the file at fault. */
+export function openProcessor(folder: ModelFiles, template: string | undefined): Processor {
+  const tokenizer = loadTokenizer(folder.folder);
+  const rows = folder.language.vocabSize;
+  if (tokenizer.vocabSize > rows) {
+    throw new LlavaError(
+      `${folder.folder}: expected a tokenizer of at most ${rows} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
+    );
+  }
+  const { config, image } = folder;
+  const vision = config.modelType === 'llava' && image && { tokensPerImage: imageTokenCount(config), ...image };
+  const chosen = chooseTemplate(folder, tokenizer, template);
+  return {
+    tokenizer,
+    template: chosen,
+    encoding: chooseEncoding(folder, tokenizer, chosen),
+    ...(vision && { vision }),
+  };
+}
