@@ -1,12 +1,12 @@
 /** @file What a model is and what it will need, from its configuration and the headers of its weights alone. */
 
 import { type DType, LlavaError, sizeOf } from '../core/index.ts';
-import { decoderGraph, imageTokenCount, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
+import { imageTokenCount, type LlamaConfig, type LlavaConfig } from '../models/index.ts';
 import { loadTokenizer } from '../processor/index.ts';
 import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { chooseTemplate } from './choose-template.ts';
 import { cacheBytes } from './kv-cache.ts';
-import { type ModelFolder, openModelFolder, paramSources } from './model-folder.ts';
+import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { PREFILL_CHUNK } from './sequence.ts';
 
 /** Part of a model, as stored. */
@@ -85,11 +85,8 @@ function attempt<T>(problems: string[], action: () => T): T | undefined {
 
 /** Parameters that answering uses. Throws {@link LlavaError} when the weights are not those of the configuration. */
 function usedParameters(folder: ModelFolder): number {
-  const { config, language } = folder;
-  const graphs =
-    config.modelType === 'llava'
-      ? [decoderGraph(language, 'language_model'), visionGraph(config)]
-      : [decoderGraph(language, '')];
+  const { decoder, vision } = modelGraphs(folder);
+  const graphs = vision ? [decoder, vision] : [decoder];
   paramSources(folder, graphs);
   const sizes = graphs.flatMap(graph => graph.params.map(({ shape }) => sizeOf(shape as readonly number[])));
   return sizes.reduce((sum, size) => sum + size, 0);

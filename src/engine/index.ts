@@ -2,6 +2,7 @@ export { type Answer, collectAnswer, textOf } from './answer.ts';
 export { chooseTemplate } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export { describeModel, type MemoryNeed, type ModelDescription, type PartDescription } from './describe.ts';
+export { exportOnnx, type OnnxExportOptions, type OnnxStorage } from './export-onnx.ts';
 export {
   type FinishReason,
   type GenerationEvent,
@@ -15,5 +16,6 @@ export {
 export { type EncodableImage, encodableImage } from './image-encoder.ts';
 export { Llava } from './llava.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
+export { type ModelFolder, openModelFolder } from './model-folder.ts';
 export { Sampler, type SamplingOptions } from './sampler.ts';
 export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';

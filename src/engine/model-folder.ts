@@ -9,6 +9,7 @@ import { basename, join, resolve } from 'node:path';
 import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
+  decoderGraph,
   type JsonObject,
   LLAMA_NAMES,
   LLAVA_NAMES,
@@ -16,6 +17,7 @@ import {
   type LlavaConfig,
   ourName,
   parseModelConfig,
+  visionGraph,
 } from '../models/index.ts';
 import { type ImageMode, type ImageSettings, parseImageSettings } from '../processor/index.ts';
 import { checkTensors, isStored, openWeights, readJson, readTensor, type WeightEntry } from '../weights/index.ts';
@@ -129,6 +131,19 @@ function namedWeights(root: string, config: LlavaConfig | LlamaConfig): Map<stri
   throw new LlavaError(
     `checkpoint ${root}: expected weights of a ${config.modelType} model, each once, got ${strange.join(', ')}`,
   );
+}
+
+/** The graphs of a model that answers. */
+export interface ModelGraphs {
+  readonly decoder: Graph;
+  /** Absent for a language model alone. */
+  readonly vision: Graph | undefined;
+}
+
+/** Builds both graphs. */
+export function modelGraphs({ config, language }: ModelFolder): ModelGraphs {
+  if (config.modelType !== 'llava') return { decoder: decoderGraph(language, ''), vision: undefined };
+  return { decoder: decoderGraph(language, 'language_model'), vision: visionGraph(config) };
 }
 
 /**

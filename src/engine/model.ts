@@ -5,11 +5,11 @@
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
-import { decoderGraph, type LlamaConfig, type LlavaConfig, visionGraph } from '../models/index.ts';
+import type { LlamaConfig, LlavaConfig } from '../models/index.ts';
 import type { ImageLimits, Processor } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
-import { type ModelFolder, openModelFolder, paramSources } from './model-folder.ts';
+import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
 
@@ -120,10 +120,7 @@ function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {
 
 /** Compiles both parts at once. */
 async function compileParts(folder: ModelFolder, threads: number | undefined): Promise<Executables> {
-  const { config, language } = folder;
-  const isLlava = config.modelType === 'llava';
-  const decoder = decoderGraph(language, isLlava ? 'language_model' : '');
-  const vision = isLlava ? visionGraph(config) : undefined;
+  const { decoder, vision } = modelGraphs(folder);
   const source = paramSources(folder, vision ? [decoder, vision] : [decoder]);
   const build = (name: string, graph: Graph) =>
     compile(emitOnnx(graph, source), { name, ...(threads !== undefined && { threads }) });

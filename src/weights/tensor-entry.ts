@@ -3,7 +3,16 @@
  * map them itself. Computed: made when it is asked for, from what is stored: dequantised, merged, a transposed view.
  */
 
-import { assert, type DType, type HostTensor, hostTensor, LlavaError, tensorBytes } from '../core/index.ts';
+import {
+  assert,
+  type DType,
+  dtypeSize,
+  type HostTensor,
+  hostTensor,
+  LlavaError,
+  sizeOf,
+  tensorBytes,
+} from '../core/index.ts';
 import { readFully, withFile } from './files.ts';
 
 /** Where a tensor lies on disk: `byteLength` bytes from `offset` of `file` (an absolute path), row-major, little-endian. */
@@ -48,6 +57,25 @@ export function storedBytes(entry: WeightEntry): number {
  */
 export function readTensor(entry: WeightEntry): HostTensor {
   return isStored(entry) ? readStored(entry) : computeTensor(entry);
+}
+
+/**
+ * A tensor's elements in order, in flat pieces: of a stored one only a piece is in memory at a time.
+ * @param maxElements of a piece
+ */
+export function* readPieces(entry: WeightEntry, maxElements: number): Generator<HostTensor> {
+  const size = sizeOf(entry.shape);
+  const whole = isStored(entry) ? undefined : computeTensor(entry);
+  for (let begin = 0; begin < size; begin += maxElements) {
+    const length = Math.min(maxElements, size - begin);
+    if (whole) yield hostTensor(whole.dtype, [length], whole.data.subarray(begin, begin + length));
+    else yield readStored(flatPart(entry as TensorEntry, begin, length));
+  }
+}
+
+function flatPart(entry: TensorEntry, begin: number, length: number): TensorEntry {
+  const width = dtypeSize(entry.dtype);
+  return { ...entry, shape: [length], offset: entry.offset + begin * width, byteLength: length * width };
 }
 
 function readStored(entry: TensorEntry): HostTensor {

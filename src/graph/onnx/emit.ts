@@ -20,6 +20,14 @@ export type ParamSource =
       readonly offset: number;
       readonly byteLength: number;
     }
+  /** In a file named relative to the model's own. */
+  | {
+      readonly kind: 'beside';
+      readonly dtype: DType;
+      readonly location: string;
+      readonly offset: number;
+      readonly byteLength: number;
+    }
   | { readonly kind: 'host'; readonly tensor: HostTensor }
   /** Fed at each run like an input, as training does. */
   | { readonly kind: 'input' };
@@ -31,7 +39,7 @@ export interface OnnxPort {
   readonly shape: readonly (number | string)[];
 }
 
-/** A model that ONNX Runtime can load. External data locations are absolute paths less the leading slash. */
+/** A model that ONNX Runtime can load. Locations of external data in `file`s are absolute paths less the leading slash. */
 export interface OnnxModel {
   readonly bytes: Uint8Array;
   readonly inputs: readonly OnnxPort[];
@@ -91,12 +99,13 @@ class Emitter {
   }
 
   addParam({ name, dtype, shape }: Port, from: Exclude<ParamSource, { kind: 'input' }>): void {
-    const stored = from.kind === 'file' ? from.dtype : from.tensor.dtype;
+    const stored = from.kind === 'host' ? from.tensor.dtype : from.dtype;
     const target = stored === dtype ? name : `%${name}:${stored}`;
     const sizes = shape as readonly number[];
     if (from.kind === 'host') this.#initializers.push(tensorProto(target, { ...from.tensor, shape: sizes }));
     else {
-      const place = { location: toLocation(from.file), offset: from.offset, byteLength: from.byteLength };
+      const location = from.kind === 'file' ? toLocation(from.file) : from.location;
+      const place = { location, offset: from.offset, byteLength: from.byteLength };
       this.#initializers.push(externalTensorProto(target, stored, sizes, place));
     }
     if (target !== name) this.#node('Cast', [target], { attributes: { to: ONNX_DTYPE[dtype] }, outputs: [name] });
