@@ -1,7 +1,7 @@
 /** @file What a model is and what it will need, from its configuration and the headers of its weights alone. */
 
 import { type DType, LlavaError, sizeOf } from '../core/index.ts';
-import { imageTokenCount, type LlamaConfig, type LlavaConfig } from '../models/index.ts';
+import { type LlamaConfig, type LlavaConfig, maxImageTokens } from '../models/index.ts';
 import { loadTokenizer } from '../processor/index.ts';
 import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { chooseTemplate } from './choose-template.ts';
@@ -60,7 +60,7 @@ export function describeModel(path: string): ModelDescription {
     config,
     parts,
     contextLength: language.maxPositionEmbeddings,
-    tokensPerImage: config.modelType === 'llava' ? imageTokenCount(config) : 0,
+    tokensPerImage: config.modelType === 'llava' ? maxImageTokens(config) : 0,
     template: tokenizer && chooseTemplate(folder, tokenizer).name,
     tokenizerSize: tokenizer?.vocabSize,
     memory: {

@@ -86,11 +86,7 @@ function imageRule(root: string, config: LlavaConfig): ImageRule {
     const got = tile ? `${tile.width} × ${tile.height}` : 'no fixed size';
     throw new LlavaError(`${file}: expected images of ${side} × ${side} as in config.json, got ${got}`);
   }
-  const ratio = config.extra.image_aspect_ratio ?? (settings.padToSquare ? 'pad' : 'square');
-  if (ratio === 'pad' || ratio === 'square') return { settings, mode: ratio };
-  throw new LlavaError(
-    `${join(root, 'config.json')}: expected image_aspect_ratio pad or square, got ${JSON.stringify(ratio)}`,
-  );
+  return { settings, mode: config.squareMode ?? (settings.padToSquare ? 'pad' : 'square') };
 }
 
 function imageSettingsJson(root: string, side: number): { file: string; json: unknown } {

@@ -48,6 +48,12 @@ export class Fields {
     return this.#get(key, `one of ${choices.join(', ')}`, known, fallback);
   }
 
+  /** Any value; undefined where it is missing. */
+  value(key: string): unknown {
+    this.#read.add(key);
+    return this.#json[key] ?? undefined;
+  }
+
   object(key: string): JsonObject {
     const value = this.optionalObject(key);
     if (value) return value;

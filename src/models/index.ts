@@ -1,6 +1,6 @@
 export * from './config/index.ts';
 export { Fields, type JsonObject } from './fields.ts';
-export { imageTokenCount } from './image-layout.ts';
+export * from './image-layout.ts';
 export { initialTensor } from './init.ts';
 export * from './language/llama.ts';
 export * from './llava.ts';

@@ -1,13 +1,7 @@
 /** @file The model of a stage: its configuration, put together from the recipe and earlier stages, and its objective. */
 
 import { LlavaError } from '../../core/index.ts';
-import {
-  imageTokenCount,
-  type JsonObject,
-  type LlavaConfig,
-  type ModelConfig,
-  parseModelConfig,
-} from '../../models/index.ts';
+import { type JsonObject, type ModelConfig, maxImageTokens, parseModelConfig } from '../../models/index.ts';
 import {
   formatImageSettings,
   type ImageSettings,
@@ -44,7 +38,7 @@ export function stageModel(stage: Stage, tokenizer: Tokenizer, folderOf: (name: 
     imageSettings,
     preprocess: image => preprocessImage(image, imageSettings).data as Float32Array,
     imageSize,
-    imageTokens: config.modelType === 'llava' ? imageTokenCount(config as LlavaConfig) : 0,
+    imageTokens: config.modelType === 'llava' ? maxImageTokens(config) : 0,
   };
 }
 

@@ -4,24 +4,37 @@
  */
 
 import { LlavaError } from '../../core/index.ts';
-import { Fields } from '../fields.ts';
+import { Fields, type JsonObject } from '../fields.ts';
 import { type LlamaConfig, parseLlamaConfig } from './language.ts';
 import { type LlavaConfig, parseLlavaConfig } from './llava.ts';
+import { isOriginalLlava, parseOriginalLlava } from './llava-original.ts';
 import { type ClipConfig, parseClipConfig } from './vision.ts';
 
+export {
+  type AnyResolution,
+  COMPAT_NAMES,
+  type Compat,
+  type PatchMerge,
+} from './any-resolution.ts';
 export * from './language.ts';
 export * from './llava.ts';
+export { isOriginalLlava, originalTower, parseOriginalLlava } from './llava-original.ts';
 export * from './vision.ts';
 
 /** Any model this library can build. */
 export type ModelConfig = LlavaConfig | LlamaConfig | ClipConfig;
 
-/** Parses a decoded `config.json`. `where` names the file in errors. Throws {@link LlavaError} on an unsupported type. */
-export function parseModelConfig(json: unknown, where: string): ModelConfig {
+/**
+ * Parses a decoded `config.json`. Throws {@link LlavaError} on an unsupported type.
+ * @param where names the file in errors
+ * @param tower the configuration of the vision tower that an original LLaVA's file only names
+ */
+export function parseModelConfig(json: unknown, where: string, tower?: JsonObject): ModelConfig {
   const fields = new Fields(json, where);
+  if (isOriginalLlava(json)) return parseOriginalLlava(json, where, tower);
   const type = fields.string('model_type');
-  if (type === 'llava') return parseLlavaConfig(json, where);
+  if (type === 'llava' || type === 'llava_next') return parseLlavaConfig(json, where);
   if (type === 'llama') return parseLlamaConfig(json, where);
   if (type === 'clip') return parseClipConfig(json, where);
-  throw new LlavaError(`${where}: expected model_type llava, llama or clip, got ${type}`);
+  throw new LlavaError(`${where}: expected model_type llava, llava_next, llama or clip, got ${type}`);
 }

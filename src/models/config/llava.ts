@@ -1,7 +1,18 @@
-/** @file Configurations of LLaVA models. */
+/** @file Configurations of LLaVA models: what the graph needs, and Hugging Face's files (`llava`, `llava_next`). */
 
 import { LlavaError } from '../../core/index.ts';
 import { Fields, type JsonObject } from '../fields.ts';
+import {
+  type AnyResolution,
+  type AspectRule,
+  type Compat,
+  type PatchMerge,
+  parseAspect,
+  parseMerge,
+  parsePinpoints,
+  RELEASED_PINPOINTS,
+  SPATIAL_UNPAD,
+} from './any-resolution.ts';
 import { type LlamaConfig, parseLlamaConfig } from './language.ts';
 import { type ClipVisionConfig, parseClipVisionConfig } from './vision.ts';
 
@@ -11,6 +22,10 @@ export type ProjectorType = 'linear' | `mlp${number}x_gelu`;
 /** A LLaVA: vision tower, projector, language model. */
 export interface LlavaConfig {
   readonly modelType: 'llava';
+  /** Whose configuration file this is: an original repository's, or Hugging Face's. */
+  readonly format: Compat;
+  /** Whose rules hold for pictures: those of the file's format unless the user says otherwise. */
+  readonly compat: Compat;
   readonly vision: ClipVisionConfig;
   readonly language: LlamaConfig;
   readonly projectorType: ProjectorType;
@@ -19,30 +34,77 @@ export interface LlavaConfig {
   readonly visionFeatureLayer: number;
   /** `patch` drops the class token, `cls_patch` keeps it. */
   readonly visionFeatureSelect: 'patch' | 'cls_patch';
-  /** Id of `<image>` in the tokenizer's vocabulary. */
+  /** How a picture becomes one square tile, where the file says. */
+  readonly squareMode: AspectRule['square'];
+  /** Absent for models that read one square tile. */
+  readonly anyres: AnyResolution | undefined;
+  readonly merge: PatchMerge;
+  /** Whether prompts have `<im_start>` and `<im_end>` around each image. */
+  readonly usesImageMarkers: boolean;
+  /** Id of `<image>` in the tokenizer's vocabulary; −200 in the original repositories, where it is no token. */
   readonly imageTokenId: number;
   /** Keys of the file that are not used here. */
   readonly extra: JsonObject;
 }
 
-/** Parses a Hugging Face `llava` configuration (LLaVA v1 and v1.5). */
+/** Parses a Hugging Face configuration: `llava` (LLaVA v1 and v1.5) or `llava_next` (1.6). */
 export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
   const fields = new Fields(json, where);
+  const isNext = fields.string('model_type', 'llava') === 'llava_next';
   const strategy = fields.choice('vision_feature_select_strategy', ['default', 'full'], 'default');
-  return Object.freeze({
+  const vision = parseClipVisionConfig(fields.object('vision_config'), `${where}: vision_config`);
+  const pictures = isNext ? nextPictures(fields, vision) : squarePictures(fields, vision);
+  return checkedLlava(where, {
     modelType: 'llava',
-    vision: parseClipVisionConfig(fields.object('vision_config'), `${where}: vision_config`),
+    format: 'hf',
+    compat: 'hf',
+    vision,
     language: parseLlamaConfig(fields.object('text_config'), `${where}: text_config`),
     projectorType: parseProjectorType(fields.string('mm_projector_type', 'mlp2x_gelu'), where),
     projectorBias: fields.boolean('multimodal_projector_bias', true),
     visionFeatureLayer: fields.integer('vision_feature_layer', -2),
     visionFeatureSelect: strategy === 'default' ? 'patch' : 'cls_patch',
+    ...pictures,
+    usesImageMarkers: false,
     imageTokenId: fields.integer('image_token_index', fields.integer('image_token_id', 32000)),
     extra: fields.rest(),
   });
 }
 
-function parseProjectorType(text: string, where: string): ProjectorType {
+type PictureRules = Pick<LlavaConfig, 'squareMode' | 'anyres' | 'merge'>;
+
+/** The original's keys may stand in a `llava` file too: this library's own models say how they were trained. */
+function squarePictures(fields: Fields, { imageSize }: ClipVisionConfig): PictureRules {
+  const { square, anyres } = parseAspect(fields, 'image_aspect_ratio', imageSize);
+  return { squareMode: square, anyres, merge: parseMerge(fields) };
+}
+
+/** `transformers` merges in one way only. */
+function nextPictures(fields: Fields, { imageSize }: ClipVisionConfig): PictureRules {
+  const pinpoints = parsePinpoints(fields, imageSize, RELEASED_PINPOINTS);
+  return { squareMode: undefined, anyres: { pinpoints, maxTiles: undefined }, merge: SPATIAL_UNPAD };
+}
+
+/** Throws where the parts do not go together. */
+export function checkedLlava(where: string, config: LlavaConfig): LlavaConfig {
+  if (config.anyres && config.merge.spatial && config.visionFeatureSelect === 'cls_patch') {
+    throw new LlavaError(`${where}: expected patch features without the class token for a grid of tiles, got all`);
+  }
+  return Object.freeze(config);
+}
+
+/** The configuration with the picture rules of `compat`; without one those of the file's format. */
+export function withCompat(config: LlavaConfig, compat: Compat | undefined): LlavaConfig {
+  return Object.freeze({ ...config, compat: compat ?? config.format });
+}
+
+/** Whether the model has the learned vector `image_newline`. */
+export function hasImageNewline({ anyres, merge }: Pick<LlavaConfig, 'anyres' | 'merge'>): boolean {
+  return anyres !== undefined && merge.spatial && merge.unpad && !merge.maxPool;
+}
+
+/** A projector's name, checked. */
+export function parseProjectorType(text: string, where: string): ProjectorType {
   if (text === 'linear' || /^mlp[1-9]\d*x_gelu$/.test(text)) return text as ProjectorType;
   throw new LlavaError(`${where}: expected mm_projector_type linear or mlpNx_gelu, got ${text}`);
 }

@@ -109,8 +109,8 @@ test.each<[string, (folder: string) => void | Promise<void>, RegExp]>([
 
 test.each<[object, RegExp]>([
   [{ model_type: 'clip', text_config: {}, vision_config: {} }, /expected a llava or llama model, got clip/],
-  [{ model_type: 'gpt2' }, /expected model_type llava, llama or clip, got gpt2/],
-  [{ image_aspect_ratio: 'anyres' }, /expected image_aspect_ratio pad or square, got "anyres"/],
+  [{ model_type: 'gpt2' }, /expected model_type llava, llava_next, llama or clip, got gpt2/],
+  [{ image_aspect_ratio: 'anyres' }, /expected image_grid_pinpoints to be pairs of multiples of 24, .* got nothing/],
   [{ conversation_template: 'v11' }, /^template: expected a known name \(did you mean v1\?\), got v11/],
 ])('config.json with %j', async (json, message) => {
   expect(await complaint(nothing, { json })).toMatch(message);
