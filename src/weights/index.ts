@@ -1,4 +1,5 @@
 export * from './atomic.ts';
+export * from './gguf/index.ts';
 export { parseJson, readJson } from './json.ts';
 export * from './llama2c.ts';
 export * from './safetensors.ts';
