@@ -21,7 +21,7 @@ export function chooseTemplate(
 ): Template {
   const stated = wanted ?? template;
   if (stated !== undefined) return getTemplate(stated);
-  if (config.modelType === 'llama')
+  if (config.modelType !== 'llava')
     return getTemplate(name.toLowerCase().includes('llama-2') ? 'llama_2' : 'vicuna_v1');
   const named = selectTemplate(name);
   const isHuggingFace = tokenizer.tokenToId(IMAGE_MARK) !== undefined;

@@ -1,7 +1,7 @@
 /** @file What a model is and what it will need, from its configuration and the headers of its weights alone. */
 
 import { type DType, LlavaError, sizeOf } from '../core/index.ts';
-import { type LlamaConfig, type LlavaConfig, maxImageTokens } from '../models/index.ts';
+import { type LlamaConfig, type LlavaConfig, maxImageTokens, patchesPerSide } from '../models/index.ts';
 import { loadTokenizer } from '../processor/index.ts';
 import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { chooseTemplate } from './choose-template.ts';
@@ -59,13 +59,13 @@ export function describeModel(path: string): ModelDescription {
     folder: folder.folder,
     config,
     parts,
-    contextLength: language.maxPositionEmbeddings,
+    contextLength: language.contextLength,
     tokensPerImage: config.modelType === 'llava' ? maxImageTokens(config) : 0,
     template: tokenizer && chooseTemplate(folder, tokenizer).name,
     tokenizerSize: tokenizer?.vocabSize,
     memory: {
       weights: 4 * (used ?? parameters),
-      cache: cacheBytes(language, language.maxPositionEmbeddings),
+      cache: cacheBytes(language, language.contextLength),
       buffers: Math.max(decoderBuffers(language), config.modelType === 'llava' ? visionBuffers(config) : 0),
     },
     problems,
@@ -112,14 +112,14 @@ function partOf(name: string): PartDescription['name'] {
 }
 
 /** Eight tensors as wide as the model and three as wide as its MLP, for one chunk of a prompt; and the logits. */
-function decoderBuffers({ hiddenSize, intermediateSize, vocabSize, maxPositionEmbeddings }: LlamaConfig): number {
-  const positions = Math.min(PREFILL_CHUNK, maxPositionEmbeddings);
+function decoderBuffers({ hiddenSize, intermediateSize, vocabSize, contextLength }: LlamaConfig): number {
+  const positions = Math.min(PREFILL_CHUNK, contextLength);
   return 4 * (positions * (8 * hiddenSize + 3 * intermediateSize) + vocabSize);
 }
 
 /** The same for one image, and two matrices of attention scores. */
 function visionBuffers({ vision }: LlavaConfig): number {
-  const tokens = (vision.imageSize / vision.patchSize) ** 2 + 1;
+  const tokens = patchesPerSide(vision) ** 2 + 1;
   const scores = 2 * vision.numAttentionHeads * tokens ** 2;
   return 4 * (tokens * (8 * vision.hiddenSize + 2 * vision.intermediateSize) + scores);
 }

@@ -80,7 +80,7 @@ export function checkGenerationOptions(options: GenerationOptions): void {
  * @returns positions to make room for, the answer included
  */
 export function roomFor(model: LlavaModel, prompt: PromptTokens, maxTokens = DEFAULT_MAX_TOKENS): number {
-  const context = model.language.maxPositionEmbeddings;
+  const context = model.language.contextLength;
   const length = prompt.ids.length;
   if (length <= context) return Math.min(length + maxTokens, context);
   const { imageTokens } = promptUsage(prompt);

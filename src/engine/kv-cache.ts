@@ -19,7 +19,7 @@ export class KeyValueCache implements Disposable {
   /** Room for at least `positions`, and at most what the model can address. */
   constructor(config: LlamaConfig, positions: number) {
     const rounded = Math.ceil(positions / CAPACITY_STEP) * CAPACITY_STEP;
-    this.capacity = Math.min(Math.max(rounded, CAPACITY_STEP), config.maxPositionEmbeddings);
+    this.capacity = Math.min(Math.max(rounded, CAPACITY_STEP), config.contextLength);
     this.#config = config;
     const shape = [1, config.numKeyValueHeads, this.capacity, config.headDim];
     this.#tensors = this.#names('').map(() => DeviceTensor.allocate('f32', shape));

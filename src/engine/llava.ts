@@ -44,7 +44,7 @@ export class Llava implements AsyncDisposable, Disposable {
 
   /** Positions that a prompt and its answer may take together. */
   get contextLength(): number {
-    return this.#model.language.maxPositionEmbeddings;
+    return this.#model.language.contextLength;
   }
 
   /** Positions that an image takes; 0 for a language model alone. */

@@ -9,12 +9,12 @@ import { basename, join, resolve } from 'node:path';
 import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
+  blocksFor,
   decoderGraph,
   type JsonObject,
-  LLAMA_NAMES,
-  LLAVA_NAMES,
   type LlamaConfig,
   type LlavaConfig,
+  nameRules,
   ourName,
   parseModelConfig,
   visionGraph,
@@ -62,7 +62,7 @@ export function readModelFiles(folder: string): ModelFiles {
   const file = join(root, 'config.json');
   const json = readJson(file, "a model's configuration") as JsonObject;
   const config = parseModelConfig(json, file);
-  if (config.modelType === 'clip') throw new LlavaError(`${file}: expected a llava or llama model, got clip`);
+  if (config.modelType === 'clip') throw new LlavaError(`${file}: expected a llava or a language model, got clip`);
   const language = config.modelType === 'llava' ? config.language : config;
   const published = json._name_or_path;
   return {
@@ -114,7 +114,7 @@ function eosIds(root: string, json: JsonObject): readonly number[] {
 
 /** Throws listing stored names that no rule knows, and names that two stored tensors claim. */
 function namedWeights(root: string, config: LlavaConfig | LlamaConfig): Map<string, WeightEntry> {
-  const rules = config.modelType === 'llava' ? LLAVA_NAMES : LLAMA_NAMES;
+  const rules = nameRules(config);
   const named = new Map<string, WeightEntry>();
   const strange: string[] = [];
   for (const entry of openWeights(root).entries.values()) {
@@ -169,10 +169,11 @@ function unusedWeights(config: LlavaConfig | LlamaConfig): RegExp[] {
   return config.modelType === 'llava' ? [...tied, ...unusedVisionWeights(config)] : tied;
 }
 
-/** The tower's last norm, and its blocks after the layer whose output is taken. */
-function unusedVisionWeights({ vision, visionFeatureLayer: layer }: LlavaConfig): RegExp[] {
-  const used = layer < 0 ? vision.numHiddenLayers + 1 + layer : layer;
+/** The tower's last norm and head, and its blocks after the last layer whose output is taken. */
+function unusedVisionWeights({ vision, visionFeatureLayers }: LlavaConfig): RegExp[] {
+  const used = Math.max(...visionFeatureLayers.map(layer => blocksFor(layer, vision)));
   const blocks = Array.from({ length: vision.numHiddenLayers - used }, (_, i) => used + i).join('|');
   const tower = String.raw`^vision_tower\.vision_model\.`;
-  return [RegExp(String.raw`${tower}post_layernorm\.`), RegExp(String.raw`${tower}encoder\.layers\.(${blocks})\.`)];
+  const end = RegExp(String.raw`${tower}(post_layernorm|head)\.`);
+  return blocks === '' ? [end] : [end, RegExp(String.raw`${tower}encoder\.layers\.(${blocks})\.`)];
 }

@@ -19,7 +19,7 @@ const port = ({ name, dtype, shape }: OnnxPort) => ({ name, type: TYPE_NAMES[dty
 
 /** Inputs and outputs of each file, and the numbers that a program needs to run them. */
 export function manifestJson({ name, config, language, eosIds }: ModelFolder, models: Models): string {
-  const { numHiddenLayers, numKeyValueHeads, headDim, hiddenSize, vocabSize, maxPositionEmbeddings } = language;
+  const { numHiddenLayers, numKeyValueHeads, headDim, hiddenSize, vocabSize, contextLength } = language;
   const files = Object.entries(models).map(([file, { inputs, outputs }]) => {
     const ports = { inputs: inputs.map(port), outputs: outputs.map(port) };
     return [`${file}.onnx`, { data: `${file}.onnx.data`, ...ports }] as const;
@@ -30,7 +30,7 @@ export function manifestJson({ name, config, language, eosIds }: ModelFolder, mo
     files: Object.fromEntries(files),
     ...(config.modelType === 'llava' && { imageTokenId: config.imageTokenId, imageSize: config.vision.imageSize }),
     eosTokenIds: eosIds,
-    contextLength: maxPositionEmbeddings,
+    contextLength,
     layers: numHiddenLayers,
     keyValueHeads: numKeyValueHeads,
     headSize: headDim,

@@ -5,7 +5,7 @@
  */
 
 import { assert, f32Tensor, hostTensor, i64Tensor } from '../core/index.ts';
-import type { LlamaConfig } from '../models/index.ts';
+import { hasDynamicRotation, type LlamaConfig } from '../models/index.ts';
 import { type Binding, DeviceTensor, type DeviceTensors, type Executable } from '../runtime/index.ts';
 import { KeyValueCache } from './kv-cache.ts';
 
@@ -55,7 +55,7 @@ export class Sequence implements Disposable {
 
   /** False when the model's context is full. */
   get hasRoom(): boolean {
-    return this.length < this.#config.maxPositionEmbeddings;
+    return this.length < this.#config.contextLength;
   }
 
   /** Positions of `content` that need no computing, because the sequence holds them already. */
@@ -79,8 +79,8 @@ export class Sequence implements Disposable {
    */
   async read(content: SequenceContent, signal?: AbortSignal): Promise<Float32Array> {
     const wanted = describe(content);
-    const { maxPositionEmbeddings } = this.#config;
-    assert(wanted.length > 0 && wanted.length <= maxPositionEmbeddings, `sequence of ${wanted.length} positions`);
+    const { contextLength } = this.#config;
+    assert(wanted.length > 0 && wanted.length <= contextLength, `sequence of ${wanted.length} positions`);
     this.reserve(wanted.length);
     const shared = this.#shared(wanted);
     this.#held.length = shared;
@@ -112,15 +112,20 @@ export class Sequence implements Disposable {
     this.dispose();
   }
 
-  /** Length of the common beginning; less than `wanted`, since a run must compute its last position. */
+  /**
+   * Length of the common beginning; less than `wanted`, since a run must compute its last position. Keys that are rotated by
+   * the length of their sequence serve no sequence of another length.
+   */
   #shared(wanted: readonly string[]): number {
+    const scaling = this.#config.ropeScaling;
+    if (scaling?.type === 'dynamic' && Math.max(wanted.length, this.length) > scaling.originalPositions) return 0;
     const differs = wanted.findIndex((what, i) => what !== this.#held[i]);
     return Math.min(differs < 0 ? wanted.length : differs, wanted.length - 1);
   }
 
   /** Computes positions [begin, end) of `content` after the held [0, begin). */
   async #readChunk(content: SequenceContent, begin: number, end: number, signal?: AbortSignal): Promise<void> {
-    const inputs = chunkInputs(content, begin, end, this.#config.hiddenSize);
+    const inputs = chunkInputs(content, begin, end, this.#config);
     try {
       await this.#run(inputs, signal);
     } finally {
@@ -146,8 +151,9 @@ function describe({ ids, images }: SequenceContent): string[] {
 }
 
 /** Decoder inputs for positions [begin, end) of a sequence; an image may be cut by either end. */
-function chunkInputs({ ids, images }: SequenceContent, begin: number, end: number, width: number): DeviceTensors {
+function chunkInputs({ ids, images }: SequenceContent, begin: number, end: number, config: LlamaConfig): DeviceTensors {
   const length = end - begin;
+  const width = config.hiddenSize;
   const source = Array.from({ length }, (_, i) => i);
   const parts: Float32Array[] = [];
   let rows = 0;
@@ -164,6 +170,7 @@ function chunkInputs({ ids, images }: SequenceContent, begin: number, end: numbe
     rows: DeviceTensor.over(i64Tensor([1], [length - 1])),
     features: DeviceTensor.over(f32Tensor([rows, width], join(parts, rows * width))),
     ...positionInputs(Int32Array.of(end - 1), Int32Array.of(end)),
+    ...rotaryInput(config, Int32Array.of(ids.length)),
   };
 }
 
@@ -184,6 +191,11 @@ function positionInputs(lastPosition: Int32Array, totalLength: Int32Array): Devi
   };
 }
 
+/** What decoders need whose rotation depends on the sequence's length. */
+function rotaryInput(config: LlamaConfig, length: Int32Array): DeviceTensors {
+  return hasDynamicRotation(config) ? { rotaryLength: DeviceTensor.over(hostTensor('i32', [], length)) } : {};
+}
+
 /** Decoder inputs of a run over one token, made once and written before each run. */
 class StepInputs {
   readonly tensors: DeviceTensors;
@@ -198,6 +210,7 @@ class StepInputs {
       rows: DeviceTensor.over(i64Tensor([1], [0])),
       features: DeviceTensor.over(f32Tensor([0, config.hiddenSize], [])),
       ...positionInputs(this.#lastPosition, this.#totalLength),
+      ...rotaryInput(config, this.#totalLength),
     };
   }
 

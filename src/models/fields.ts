@@ -43,6 +43,13 @@ export class Fields {
     return this.#get(key, 'a positive integer', fits, fallback);
   }
 
+  /** A {@link positive} integer, or undefined where the file says null; `missing` where it says nothing. */
+  positiveOrNull(key: string, missing: number | undefined): number | undefined {
+    this.#read.add(key);
+    const stated = this.#json[key];
+    return stated === null || (stated ?? missing) === undefined ? undefined : this.positive(key, missing);
+  }
+
   choice<T extends string>(key: string, choices: readonly T[], fallback?: T): T {
     const known = (value: unknown): value is T => choices.includes(value as T);
     return this.#get(key, `one of ${choices.join(', ')}`, known, fallback);
@@ -65,6 +72,23 @@ export class Fields {
     const value = this.#json[key];
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
     return isObject ? (value as JsonObject) : undefined;
+  }
+
+  /** A list, undefined where there is none. */
+  list(key: string): readonly unknown[] | undefined {
+    this.#read.add(key);
+    const value = this.#json[key] ?? undefined;
+    if (value === undefined || Array.isArray(value)) return value;
+    throw new LlavaError(`${this.where}: expected a list for ${key}, got ${describe(value)}`);
+  }
+
+  /** A list of integers; a lone integer counts as a list of one. */
+  integers(key: string, fallback: readonly number[]): readonly number[] {
+    const value = this.#json[key];
+    if (!Array.isArray(value)) return value === undefined ? fallback : [this.integer(key)];
+    this.#read.add(key);
+    if (value.every(Number.isInteger)) return value;
+    throw new LlavaError(`${this.where}: expected integers for ${key}, got ${describe(value)}`);
   }
 
   /** The fields that were not read. */

@@ -6,5 +6,5 @@ export * from './language/llama.ts';
 export * from './llava.ts';
 export { projector } from './projector.ts';
 export * from './vision/clip.ts';
-export { clipVisionHidden } from './vision/clip-vision.ts';
-export { CLIP_NAMES, LLAMA_NAMES, LLAVA_NAMES, type NameRule, ourName } from './weight-names.ts';
+export { blocksFor, visionPooled } from './vision/tower.ts';
+export { CLIP_NAMES, LLAMA_NAMES, LLAVA_NAMES, type NameRule, nameRules, ourName } from './weight-names.ts';

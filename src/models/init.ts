@@ -21,7 +21,7 @@ export function initialTensor(name: string, shape: readonly number[], layers: nu
   const size = sizeOf(shape);
   if (name.endsWith('logit_scale')) return f32Tensor(shape, [CLIP_LOGIT_SCALE]);
   if (NORM_WEIGHT.test(name)) return f32Tensor(shape, new Float32Array(size).fill(1));
-  if (name.endsWith('.bias') || VISION_CLASS_TOKEN.test(name)) return f32Tensor(shape, new Float32Array(size));
+  if (/[._]bias$/.test(name) || VISION_CLASS_TOKEN.test(name)) return f32Tensor(shape, new Float32Array(size));
   if (VISION_POSITIONS.test(name)) return sinusoidalPositions(shape as [number, number]);
   const deviation = initialDeviation(name, shape, layers);
   const rng = new Rng(nameSeed(name, seed));
@@ -44,14 +44,18 @@ function nameSeed(name: string, seed: number): number {
   return createHash('sha256').update(`${seed} ${key}`).digest().readUInt32LE(0);
 }
 
-/** [1 + side², width]: the class token gets zeros, patches a quarter each of sin and cos of x and of y. */
+/**
+ * [side², width], or [1 + side², width] where a class token comes first: it gets zeros, patches a quarter each of sin and cos
+ * of x and of y.
+ */
 function sinusoidalPositions(shape: readonly [number, number]): HostTensor {
   const [count, width] = shape;
-  const side = Math.round(Math.sqrt(count - 1));
+  const side = Math.floor(Math.sqrt(count));
+  const before = count - side * side;
   const quarter = Math.floor(width / 4);
   const table = new Float32Array(count * width);
   for (let patch = 0; patch < side * side; patch++) {
-    const row = (patch + 1) * width;
+    const row = (before + patch) * width;
     const [x, y] = [patch % side, Math.floor(patch / side)];
     for (let i = 0; i < quarter; i++) {
       const frequency = (Math.PI / 2) * 0.05 ** (i / quarter); // wavelengths from 4 patches to 80

@@ -5,6 +5,7 @@
 
 import {
   buildGraph,
+  cast,
   concat,
   crossEntropy,
   type Dim,
@@ -20,8 +21,8 @@ import {
   slice,
   type Value,
 } from '../graph/index.ts';
-import { causalMask, rotaryTables, Scope } from '../nn/index.ts';
-import type { LlamaConfig, LlavaConfig } from './config/index.ts';
+import { causalMask, dynamicRotaryTables, lengthOf, type RotaryTables, rotaryTables, Scope } from '../nn/index.ts';
+import { type LlamaConfig, type LlavaConfig, layerWindow } from './config/index.ts';
 import {
   type AttentionContext,
   cacheInputs,
@@ -31,7 +32,7 @@ import {
   llamaLogits,
 } from './language/llama.ts';
 import { projector } from './projector.ts';
-import { clipVisionHidden, clipVisionPooled } from './vision/clip-vision.ts';
+import { visionPooled, visionStates } from './vision/tower.ts';
 
 /** Pixels [N, 3, S, S] → image features [N, image tokens, language width]. */
 export function imageFeatures(scope: Scope, pixels: Value, config: LlavaConfig): Value {
@@ -41,8 +42,9 @@ export function imageFeatures(scope: Scope, pixels: Value, config: LlavaConfig):
 /** The tower's features that the projector reads, [N, image tokens, vision width]. */
 export function selectedFeatures(scope: Scope, pixels: Value, config: LlavaConfig): Value {
   const tower = scope.at('vision_tower.vision_model');
-  const hidden = clipVisionHidden(tower, pixels, config.vision, config.visionFeatureLayer);
-  return config.visionFeatureSelect === 'cls_patch' ? hidden : slice(hidden, 1, 1, hidden.shape[1]!);
+  const hidden = concat(visionStates(tower, pixels, config.vision, config.visionFeatureLayers), -1);
+  const dropsClassToken = config.vision.modelType === 'clip_vision_model' && config.visionFeatureSelect === 'patch';
+  return dropsClassToken ? slice(hidden, 1, 1, hidden.shape[1]!) : hidden;
 }
 
 /**
@@ -91,30 +93,57 @@ export function visionGraph(config: LlavaConfig): Graph {
 
 /**
  * Inference, second half, for prefill and for single steps alike. Inputs: `ids`, `source`, `rows`, `features` [M, D],
- * `lastPosition` [B], `totalLength`, `past.*`; outputs: `logits` [R, vocabulary], `present.*`.
+ * `lastPosition` [B], `totalLength`, `past.*`, and where {@link hasDynamicRotation} `rotaryLength`; outputs: `logits`
+ * [R, vocabulary], `present.*`.
  * @param prefix where the causal model's weights are: `language_model` inside a LLaVA, '' alone
  */
 export function decoderGraph(config: LlamaConfig, prefix: string): Graph {
-  const batch = dim('B');
+  const [batch, capacity] = ['B', 'P'].map(dim) as [Dim, Dim];
   const inputs = sequenceInputs(batch, dim('T'));
   const features = input('features', 'f32', [dim('M'), config.hiddenSize]);
   const context: AttentionContext = {
     kind: 'cached',
-    past: cacheInputs(config, batch, dim('P')),
+    past: cacheInputs(config, batch, capacity),
     lastPosition: input('lastPosition', 'i32', [batch]),
     totalLength: input('totalLength', 'i32', []),
-    tables: rotaryTables(config.maxPositionEmbeddings, config.headDim, config.ropeTheta),
+    tables: hasDynamicRotation(config)
+      ? dynamicRotaryTables(capacity, cast(input('rotaryLength', 'i32', []), 'f32'), config)
+      : rotaryTables(config.contextLength, config),
   };
   const { logits, present } = decode(new Scope(prefix), inputs, features, config, context);
   return buildGraph({ logits, ...cacheOutputs(present) });
+}
+
+/**
+ * Whether rotation depends on the sequence's length. The decoder then has the input `rotaryLength`, an i32 scalar: the length
+ * of the whole sequence that is being read, even where it is read in pieces. As in `transformers`, keys that are in the cache
+ * stay as they were rotated when the sequence was shorter.
+ */
+export function hasDynamicRotation(config: LlamaConfig): boolean {
+  return config.ropeScaling?.type === 'dynamic';
 }
 
 /** Whole-sequence attention: causal, positions 0 … T−1; padding on the right needs no mask of its own. */
 function fullContext(config: LlamaConfig, inputs: SequenceInputs): AttentionContext {
   const [batch, tokens] = inputs.ids.shape as [Dim, Dim];
   const positions = expand(reshape(range(tokens), [1, tokens]), [batch, tokens]);
-  const tables = rotaryTables(config.maxPositionEmbeddings, config.headDim, config.ropeTheta);
-  return { kind: 'full', positions, mask: causalMask(tokens), tables };
+  return { kind: 'full', positions, masks: layerMasks(config, tokens), tables: fullTables(config, tokens) };
+}
+
+function fullTables(config: LlamaConfig, tokens: Dim): RotaryTables {
+  if (hasDynamicRotation(config)) return dynamicRotaryTables(tokens, lengthOf(tokens), config);
+  return rotaryTables(config.contextLength, config);
+}
+
+/** The mask of each layer; layers of one kind share theirs. */
+function layerMasks(config: LlamaConfig, tokens: Dim): Value[] {
+  const masks = new Map<number | undefined, Value>();
+  return Array.from({ length: config.numHiddenLayers }, (_, layer) => {
+    const window = layerWindow(config, layer);
+    const mask = masks.get(window) ?? causalMask(tokens, window);
+    masks.set(window, mask);
+    return mask;
+  });
 }
 
 /** Values of one training step's forward pass. */
@@ -138,7 +167,7 @@ export function llavaForward(scope: Scope, pixels: Value, inputs: SequenceInputs
  * training is a whole tower.
  */
 export function nameWholeTower(scope: Scope, pixels: Value, config: LlavaConfig): void {
-  clipVisionPooled(scope.at('vision_tower.vision_model'), pixels, config.vision);
+  visionPooled(scope.at('vision_tower.vision_model'), pixels, config.vision);
 }
 
 /** The training form of a language model alone: sequences in, logits [R, vocabulary] out. */

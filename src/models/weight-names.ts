@@ -4,6 +4,8 @@
  * since transformers 4.52 (facts: transformers' LlavaForConditionalGeneration key mappings) and the original repository's.
  */
 
+import type { ModelConfig } from './config/index.ts';
+
 /** Regular expression on the stored name → replacement; null drops the weight. First match wins. */
 export type NameRule = readonly [stored: RegExp, ours: string | null];
 
@@ -25,7 +27,7 @@ export const LLAVA_NAMES: readonly NameRule[] = [
   [/^model\.(?=embed_tokens\.|layers\.|norm\.)/, 'language_model.model.'],
   [/^lm_head\./, 'language_model.lm_head.'],
   // transformers 5 writes the tower without its inner name
-  [/^vision_tower\.(?=embeddings\.|encoder\.|pre_layrnorm\.|post_layernorm\.)/, 'vision_tower.vision_model.'],
+  [/^vision_tower\.(?=embeddings\.|encoder\.|pre_layrnorm\.|post_layernorm\.|head\.)/, 'vision_tower.vision_model.'],
   // transformers ≤ 4.51 and our own
   [/^(language_model|vision_tower|multi_modal_projector)\./, '$1.'],
 ];
@@ -42,6 +44,12 @@ export const CLIP_NAMES: readonly NameRule[] = [
   [/^(vision_model|text_model|visual_projection|text_projection)\./, '$1.'],
   [/^logit_scale$/, 'logit_scale'],
 ];
+
+/** The rules for a model's checkpoint. */
+export function nameRules(config: ModelConfig): readonly NameRule[] {
+  if (config.modelType === 'llava') return LLAVA_NAMES;
+  return config.modelType === 'clip' ? CLIP_NAMES : LLAMA_NAMES;
+}
 
 /** Our name of a stored weight, null where it is to be ignored, undefined where no rule knows it. */
 export function ourName(rules: readonly NameRule[], stored: string): string | null | undefined {

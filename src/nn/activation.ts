@@ -1,9 +1,10 @@
 /** @file Activations by the names that checkpoints use in `hidden_act`. */
 
-import { gelu, quickGelu, type Value } from '../graph/index.ts';
+import { gelu, geluTanh, quickGelu, type Value } from '../graph/index.ts';
 
 const ACTIVATIONS = {
   gelu,
+  gelu_pytorch_tanh: geluTanh,
   quick_gelu: (x: Value): Value => quickGelu(x, 1.702),
   silu: (x: Value): Value => quickGelu(x, 1),
 } as const;

@@ -7,6 +7,7 @@ import {
   add,
   type Dim,
   expand,
+  less,
   lessOrEqual,
   matMul,
   mulDims,
@@ -14,6 +15,7 @@ import {
   reshape,
   scalar,
   softmax,
+  sub,
   transpose,
   type Value,
   where,
@@ -42,11 +44,15 @@ export function repeatKeyValueHeads(x: Value, groups: number): Value {
   return reshape(grouped, [batch, mulDims(heads, groups), tokens, width]);
 }
 
-/** [1, 1, T, T]: 0 where the key is not after the query, a large negative number elsewhere. */
-export function causalMask(tokens: Dim): Value {
+/**
+ * [1, 1, T, T]: 0 where the key is not after the query, and with a window less than `window` positions before it; a large
+ * negative number elsewhere.
+ */
+export function causalMask(tokens: Dim, window?: number): Value {
   const positions = range(tokens);
-  const visible = lessOrEqual(reshape(positions, [1, 1, 1, tokens]), reshape(positions, [1, 1, tokens, 1]));
-  return where(visible, scalar(0), MASKED);
+  const [key, query] = [reshape(positions, [1, 1, 1, tokens]), reshape(positions, [1, 1, tokens, 1])];
+  const near = window === undefined ? scalar(0) : where(less(sub(query, window), key), scalar(0), MASKED);
+  return where(lessOrEqual(key, query), near, MASKED);
 }
 
 /** softmax(q·kᵀ/√D + mask)·v over [B, H, T, D]. */

@@ -37,23 +37,31 @@ function rows(model: ModelDescription): Row[] {
   ];
 }
 
+const FAMILY_NAMES = {
+  llama: 'Llama',
+  mistral: 'Mistral',
+  qwen2: 'Qwen2',
+  clip_vision_model: 'CLIP',
+  siglip_vision_model: 'SigLIP',
+} as const;
+
 function architecture({ config }: ModelDescription): Row[] {
   const language = config.modelType === 'llava' ? config.language : config;
   const { numHiddenLayers, hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, vocabSize } = language;
   const decoder: Row = [
     'decoder',
-    `Llama, ${numHiddenLayers} layers, width ${hiddenSize}, MLP ${intermediateSize}, ` +
+    `${FAMILY_NAMES[language.modelType]}, ${numHiddenLayers} layers, width ${hiddenSize}, MLP ${intermediateSize}, ` +
       `${numAttentionHeads} heads (${numKeyValueHeads} key/value), vocabulary ${vocabSize}`,
   ];
-  if (config.modelType === 'llama') return [decoder];
-  const { vision, projectorType, visionFeatureLayer, visionFeatureSelect } = config;
+  if (config.modelType !== 'llava') return [decoder];
+  const { vision, projectorType, visionFeatureLayers, visionFeatureSelect } = config;
   return [
     [
       'tower',
-      `CLIP ViT, ${vision.numHiddenLayers} layers, width ${vision.hiddenSize}, MLP ${vision.intermediateSize}, ` +
+      `${FAMILY_NAMES[vision.modelType]} ViT, ${vision.numHiddenLayers} layers, width ${vision.hiddenSize}, MLP ${vision.intermediateSize}, ` +
         `${vision.numAttentionHeads} heads, image ${vision.imageSize} px, patch ${vision.patchSize} px`,
     ],
-    ['bridge', `${projectorType}, from layer ${visionFeatureLayer}, ${visionFeatureSelect} tokens`],
+    ['bridge', `${projectorType}, from layer ${visionFeatureLayers.join(' and ')}, ${visionFeatureSelect} tokens`],
     decoder,
   ];
 }

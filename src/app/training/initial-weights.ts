@@ -3,23 +3,15 @@
 import { join } from 'node:path';
 import { castFloat, type HostTensor, LlavaError } from '../../core/index.ts';
 import {
-  CLIP_NAMES,
   initialTensor,
-  LLAMA_NAMES,
-  LLAVA_NAMES,
+  isLanguageConfig,
   type ModelConfig,
-  type NameRule,
+  nameRules,
   ourName,
   parseModelConfig,
 } from '../../models/index.ts';
 import type { Stage } from '../../train/index.ts';
 import { openWeights, readJson, readTensor, type WeightEntry } from '../../weights/index.ts';
-
-const RULES: { readonly [K in ModelConfig['modelType']]: readonly NameRule[] } = {
-  llava: LLAVA_NAMES,
-  llama: LLAMA_NAMES,
-  clip: CLIP_NAMES,
-};
 
 /** A checkpoint folder: its configuration and its weights under our names. */
 export interface Checkpoint {
@@ -35,7 +27,7 @@ export function openCheckpoint(folder: string): Checkpoint {
   const config = parseModelConfig(json, file);
   const entries = new Map<string, WeightEntry>();
   for (const entry of openWeights(folder).entries.values()) {
-    const name = ourName(RULES[config.modelType], entry.name);
+    const name = ourName(nameRules(config), entry.name);
     if (name) entries.set(name, entry);
   }
   return { config, json: json as Checkpoint['json'], entries };
@@ -45,10 +37,11 @@ export function openCheckpoint(folder: string): Checkpoint {
 const PART_NAMES: readonly {
   part: keyof Stage['init'];
   prefix: string;
-  replacement: Readonly<Record<string, string>>;
+  /** Type of the checkpoint that is the part itself, whose names have no prefix; those of a LLaVA have. */
+  isPart: (config: ModelConfig) => boolean;
 }[] = [
-  { part: 'vision', prefix: 'vision_tower.', replacement: { clip: '', llava: 'vision_tower.' } },
-  { part: 'language', prefix: 'language_model.', replacement: { llama: '', llava: 'language_model.' } },
+  { part: 'vision', prefix: 'vision_tower.', isPart: config => config.modelType === 'clip' },
+  { part: 'language', prefix: 'language_model.', isPart: isLanguageConfig },
 ];
 
 /** Gives the initial tensor of each parameter of a stage. `folderOf` turns a name in `init` into a folder. */
@@ -73,9 +66,9 @@ function partEntry(
 ): WeightEntry | undefined {
   const part = parts.find(({ prefix }) => name.startsWith(prefix));
   if (!part?.checkpoint) return undefined;
-  const replacement = part.replacement[part.checkpoint.config.modelType];
-  const inside = replacement === undefined ? undefined : `${replacement}${name.slice(part.prefix.length)}`;
-  return inside === undefined ? undefined : part.checkpoint.entries.get(inside);
+  const { config, entries } = part.checkpoint;
+  const isWhole = config.modelType === 'llava';
+  return isWhole || part.isPart(config) ? entries.get(isWhole ? name : name.slice(part.prefix.length)) : undefined;
 }
 
 function checkedTensor(entry: WeightEntry, name: string, shape: readonly number[]): HostTensor {

@@ -9,7 +9,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
 import type { WeightedSource } from '../../data/index.ts';
-import type { ModelConfig } from '../../models/index.ts';
+import { isLanguageConfig, type ModelConfig } from '../../models/index.ts';
 import type { Tokenizer } from '../../processor/index.ts';
 import {
   createTrainer,
@@ -142,7 +142,7 @@ function updatedParam(stage: Stage, name: string, shape: readonly number[]): Upd
 
 /** Blocks of the tower that the parameter `name` belongs to. */
 function towerDepth(config: ModelConfig, name: string): number {
-  if (config.modelType === 'llama') return config.numHiddenLayers;
+  if (isLanguageConfig(config)) return config.numHiddenLayers;
   if (config.modelType === 'clip') return (name.startsWith('text_model') ? config.text : config.vision).numHiddenLayers;
   return (name.startsWith('vision_tower') ? config.vision : config.language).numHiddenLayers;
 }

@@ -3,6 +3,7 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { castFloat, type HostTensor } from '../../core/index.ts';
+import { isLanguageConfig } from '../../models/index.ts';
 import type { Stage } from '../../train/index.ts';
 import { saveFolderAtomic, saveWeights, tensorSource } from '../../weights/index.ts';
 import { imageSettingsJson, type StageModel } from './stage-model.ts';
@@ -30,18 +31,19 @@ export async function saveStageModel(
   });
 }
 
-/** What Python's `AutoProcessor` reads; `num_additional_image_tokens` is the class token. */
+/** What Python's `AutoProcessor` reads; `num_additional_image_tokens` is CLIP's class token. */
 function processorFiles(model: StageModel): [string, object][] {
-  if (model.config.modelType === 'llama') return [];
+  if (isLanguageConfig(model.config)) return [];
   const files: [string, object][] = [['preprocessor_config.json', imageSettingsJson(model)]];
   if (model.config.modelType === 'clip') return files;
   const { vision, visionFeatureSelect } = model.config;
+  const hasClassToken = vision.modelType === 'clip_vision_model';
   const processor = {
     processor_class: 'LlavaProcessor',
     image_token: '<image>',
     patch_size: vision.patchSize,
-    num_additional_image_tokens: 1,
-    vision_feature_select_strategy: visionFeatureSelect === 'patch' ? 'default' : 'full',
+    num_additional_image_tokens: hasClassToken ? 1 : 0,
+    vision_feature_select_strategy: hasClassToken && visionFeatureSelect === 'patch' ? 'default' : 'full',
   };
   return [...files, ['processor_config.json', processor]];
 }

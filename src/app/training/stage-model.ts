@@ -1,7 +1,14 @@
 /** @file The model of a stage: its configuration, put together from the recipe and earlier stages, and its objective. */
 
 import { LlavaError } from '../../core/index.ts';
-import { type JsonObject, type ModelConfig, maxImageTokens, parseModelConfig } from '../../models/index.ts';
+import {
+  isLanguageConfig,
+  type JsonObject,
+  type LanguageType,
+  type ModelConfig,
+  maxImageTokens,
+  parseModelConfig,
+} from '../../models/index.ts';
 import {
   formatImageSettings,
   type ImageSettings,
@@ -29,7 +36,7 @@ export interface StageModel {
 export function stageModel(stage: Stage, tokenizer: Tokenizer, folderOf: (name: string) => string): StageModel {
   const json = modelJson(stage, tokenizer, folderOf);
   const config = parseModelConfig(json, `stage ${stage.name}`);
-  const imageSize = config.modelType === 'llama' ? 0 : config.vision.imageSize;
+  const imageSize = isLanguageConfig(config) ? 0 : config.vision.imageSize;
   const imageSettings = squareSettings(imageSize);
   return {
     config,
@@ -55,10 +62,17 @@ export function imageSettingsJson(model: StageModel): JsonObject {
 
 function objectiveOf(stage: Stage, config: ModelConfig): Objective {
   if (stage.kind === 'clip' && config.modelType === 'clip') return clipObjective(config);
-  if (stage.kind === 'language' && config.modelType === 'llama') return languageObjective(config);
+  if (stage.kind === 'language' && isLanguageConfig(config)) return languageObjective(config);
   if (config.modelType === 'llava' && stage.kind !== 'clip' && stage.kind !== 'language') return llavaObjective(config);
   throw new LlavaError(`stage ${stage.name}: expected a model for ${stage.kind} training, got ${config.modelType}`);
 }
+
+/** Names of the classes in `transformers`. */
+const LANGUAGE_ARCHITECTURES: { readonly [T in LanguageType]: string } = {
+  llama: 'LlamaForCausalLM',
+  mistral: 'MistralForCausalLM',
+  qwen2: 'Qwen2ForCausalLM',
+};
 
 function modelJson(stage: Stage, tokenizer: Tokenizer, folderOf: (name: string) => string): JsonObject {
   const { init, model } = stage;
@@ -66,7 +80,8 @@ function modelJson(stage: Stage, tokenizer: Tokenizer, folderOf: (name: string) 
   if (!model) throw new LlavaError(`stage ${stage.name}: expected model or init.all, got neither`);
   const ids = { bos_token_id: tokenizer.bosId, eos_token_id: tokenizer.eosId, pad_token_id: tokenizer.padId };
   const text = { vocab_size: tokenizer.vocabSize, ...ids };
-  if (model.model_type === 'llama') return { architectures: ['LlamaForCausalLM'], ...text, ...model };
+  const architecture = LANGUAGE_ARCHITECTURES[model.model_type as LanguageType];
+  if (architecture) return { architectures: [architecture], ...text, ...model };
   if (model.model_type === 'clip') {
     return { architectures: ['CLIPModel'], ...model, text_config: { ...text, ...(model.text_config as object) } };
   }
@@ -74,15 +89,24 @@ function modelJson(stage: Stage, tokenizer: Tokenizer, folderOf: (name: string) 
     architectures: ['LlavaForConditionalGeneration'],
     image_token_index: tokenizer.tokenToId('<image>'),
     ...model,
-    vision_config: { ...partConfig(init.vision, folderOf, 'vision'), ...(model.vision_config as object) },
-    text_config: { ...text, ...partConfig(init.language, folderOf, 'text'), ...(model.text_config as object) },
+    vision_config: { ...partConfig('vision', init.vision, folderOf), ...(model.vision_config as object) },
+    text_config: { ...text, ...partConfig('language', init.language, folderOf), ...(model.text_config as object) },
   };
 }
 
 /** The configuration of the tower or language model that a LLaVA takes over from a checkpoint. */
-function partConfig(name: string | undefined, folderOf: (name: string) => string, part: 'vision' | 'text'): JsonObject {
+function partConfig(part: Part, name: string | undefined, folderOf: (name: string) => string): JsonObject {
   if (name === undefined) return {};
-  const json = openCheckpoint(folderOf(name)).json;
-  const inner = (json[`${part}_config`] ?? json) as JsonObject;
-  return { ...inner, model_type: part === 'vision' ? 'clip_vision_model' : 'llama' };
+  const { config, json } = openCheckpoint(folderOf(name));
+  const inner = (json[part === 'vision' ? 'vision_config' : 'text_config'] ?? json) as JsonObject;
+  return { ...inner, model_type: partType(part, name, config) };
+}
+
+type Part = 'vision' | 'language';
+
+function partType(part: Part, name: string, config: ModelConfig): string {
+  if (config.modelType === 'llava') return config[part].modelType;
+  if (part === 'vision' && config.modelType === 'clip') return 'clip_vision_model';
+  if (part === 'language' && isLanguageConfig(config)) return config.modelType;
+  throw new LlavaError(`init.${part}: expected a checkpoint with a ${part} model, got ${name}, a ${config.modelType}`);
 }

@@ -200,6 +200,29 @@ export function gelu(x: Value): Value {
   return applyGelu([x], {})[0]!;
 }
 
+/** √(2/π), and the cubic term of the tanh approximation of GELU. */
+const [TANH_SCALE, TANH_CUBIC] = [Math.sqrt(2 / Math.PI), 0.044715];
+
+const applyGeluTanh = defineOp<object>({
+  name: 'geluTanh',
+  formula: 'x·(1 + t)/2, t = tanh(√(2/π)·(x + 0.044715x³)); dx = dy·((1 + t)/2 + x·(1 − t²)·√(2/π)·(1 + 0.134145x²)/2)',
+  infer: floatOf('geluTanh', 0),
+  grad: (g, { inputs, gradOutputs }) => {
+    const [x] = inputs as [Value];
+    const square = g.mul(x, x);
+    const t = g.tanh(g.mul(g.mul(x, g.add(g.mul(square, TANH_CUBIC), 1)), TANH_SCALE));
+    const slope = g.mul(g.add(g.mul(square, 3 * TANH_CUBIC), 1), TANH_SCALE);
+    const second = g.mul(g.mul(x, g.sub(1, g.mul(t, t))), slope);
+    return [g.mul(gradOutputs[0]!, g.mul(g.add(g.add(t, 1), second), 0.5))];
+  },
+  emit: c => void c.node('Gelu', c.inputs, { attributes: { approximate: 'tanh' }, outputs: c.outputs }),
+});
+
+/** GELU by its tanh approximation. */
+export function geluTanh(x: Value): Value {
+  return applyGeluTanh([x], {})[0]!;
+}
+
 const applyRotary = defineOp<object>({
   name: 'rotaryEmbedding',
   formula: '[x₁·cos − x₂·sin, x₂·cos + x₁·sin] of the halves x₁, x₂ at each position; dx = rotation by −θ of dy',

@@ -3,9 +3,8 @@
  * objects; keys this library does not know are kept in `extra`, since published files carry many.
  */
 
-import { LlavaError } from '../../core/index.ts';
 import { Fields, type JsonObject } from '../fields.ts';
-import { type LlamaConfig, parseLlamaConfig } from './language.ts';
+import { LANGUAGE_TYPES, type LlamaConfig, parseLanguageConfig } from './language.ts';
 import { type LlavaConfig, parseLlavaConfig } from './llava.ts';
 import { isOriginalLlava, parseOriginalLlava } from './llava-original.ts';
 import { type ClipConfig, parseClipConfig } from './vision.ts';
@@ -24,17 +23,20 @@ export * from './vision.ts';
 /** Any model this library can build. */
 export type ModelConfig = LlavaConfig | LlamaConfig | ClipConfig;
 
+/** Whether a model is a language model alone. */
+export function isLanguageConfig(config: ModelConfig): config is LlamaConfig {
+  return config.modelType !== 'llava' && config.modelType !== 'clip';
+}
+
 /**
  * Parses a decoded `config.json`. Throws {@link LlavaError} on an unsupported type.
  * @param where names the file in errors
  * @param tower the configuration of the vision tower that an original LLaVA's file only names
  */
 export function parseModelConfig(json: unknown, where: string, tower?: JsonObject): ModelConfig {
-  const fields = new Fields(json, where);
   if (isOriginalLlava(json)) return parseOriginalLlava(json, where, tower);
-  const type = fields.string('model_type');
+  const types = ['llava', 'llava_next', 'clip', ...LANGUAGE_TYPES] as const;
+  const type = new Fields(json, where).choice('model_type', types);
   if (type === 'llava' || type === 'llava_next') return parseLlavaConfig(json, where);
-  if (type === 'llama') return parseLlamaConfig(json, where);
-  if (type === 'clip') return parseClipConfig(json, where);
-  throw new LlavaError(`${where}: expected model_type llava, llava_next, llama or clip, got ${type}`);
+  return type === 'clip' ? parseClipConfig(json, where) : parseLanguageConfig(json, where);
 }

@@ -6,9 +6,9 @@
 import { LlavaError } from '../../core/index.ts';
 import { Fields, type JsonObject } from '../fields.ts';
 import { parseAspect, parseMerge } from './any-resolution.ts';
-import { parseLlamaConfig } from './language.ts';
-import { checkedLlava, type LlavaConfig, parseProjectorType } from './llava.ts';
-import { parseClipVisionConfig } from './vision.ts';
+import { parseLanguageConfig } from './language.ts';
+import { checkedLlava, type LlavaConfig, parseFeatureLayers, parseProjectorType } from './llava.ts';
+import { parseVisionConfig, type VisionConfig } from './vision.ts';
 
 /** Their `model_type` → that of the language model. Before July 2023 it was still that of the language model itself. */
 const LANGUAGE_OF: Readonly<Record<string, string>> = {
@@ -34,6 +34,15 @@ const CLIP_LARGE = {
 const KNOWN_TOWERS: Readonly<Record<string, JsonObject>> = {
   'clip-vit-large-patch14': { ...CLIP_LARGE, image_size: 224 },
   'clip-vit-large-patch14-336': { ...CLIP_LARGE, image_size: 336 },
+  'siglip-so400m-patch14-384': {
+    model_type: 'siglip_vision_model',
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 27,
+    num_attention_heads: 16,
+    image_size: 384,
+    patch_size: 14,
+  },
 };
 
 /** Whether a decoded `config.json` is an original repository's: it then names the vision tower. */
@@ -58,18 +67,17 @@ export function parseOriginalLlava(json: unknown, where: string, tower?: JsonObj
   const type = fields.string('model_type');
   const name = originalTower(json)!;
   for (const key of ['mm_vision_tower', 'vision_tower']) fields.value(key);
-  const vision = parseClipVisionConfig(towerJson(name, where, tower), `${where}: vision tower ${name}`);
+  const vision = parseVisionConfig(towerJson(name, where, tower), `${where}: vision tower ${name}`);
   const { square, anyres } = parseAspect(fields, 'image_aspect_ratio', vision.imageSize);
   return checkedLlava(where, {
     modelType: 'llava',
     format: 'original',
     compat: 'original',
     vision,
-    language: parseLlamaConfig({ ...(json as JsonObject), model_type: LANGUAGE_OF[type] }, where),
+    language: parseLanguageConfig({ ...(json as JsonObject), model_type: LANGUAGE_OF[type] }, where),
     projectorType: parseProjectorType(fields.string('mm_projector_type', 'linear'), where),
     projectorBias: true,
-    visionFeatureLayer: fields.integer('mm_vision_select_layer', -2),
-    visionFeatureSelect: fields.choice('mm_vision_select_feature', ['patch', 'cls_patch'], 'patch'),
+    ...parseFeatures(fields, vision),
     squareMode: square ?? 'square',
     anyres,
     merge: parseMerge(fields),
@@ -77,6 +85,17 @@ export function parseOriginalLlava(json: unknown, where: string, tower?: JsonObj
     imageTokenId: -200,
     extra: fields.rest(),
   });
+}
+
+/** The original takes SigLIP's last block off and then the last hidden state, all of it, whatever the file says. */
+function parseFeatures(
+  fields: Fields,
+  vision: VisionConfig,
+): Pick<LlavaConfig, 'visionFeatureLayers' | 'visionFeatureSelect'> {
+  const visionFeatureLayers = parseFeatureLayers(fields, 'mm_vision_select_layer', vision);
+  const visionFeatureSelect = fields.choice('mm_vision_select_feature', ['patch', 'cls_patch'], 'patch');
+  if (vision.modelType === 'clip_vision_model') return { visionFeatureLayers, visionFeatureSelect };
+  return { visionFeatureLayers: [-2], visionFeatureSelect: 'patch' };
 }
 
 function towerJson(name: string, where: string, given: JsonObject | undefined): JsonObject {

@@ -13,11 +13,11 @@ import {
   RELEASED_PINPOINTS,
   SPATIAL_UNPAD,
 } from './any-resolution.ts';
-import { type LlamaConfig, parseLlamaConfig } from './language.ts';
-import { type ClipVisionConfig, parseClipVisionConfig } from './vision.ts';
+import { type LlamaConfig, parseLanguageConfig } from './language.ts';
+import { parseVisionConfig, type VisionConfig } from './vision.ts';
 
-/** `linear`, or `mlpNx_gelu`: N linear layers with exact GELU between them. */
-export type ProjectorType = 'linear' | `mlp${number}x_gelu`;
+/** `linear`; `mlpNx_gelu`: N linear layers with exact GELU between them; `identity`: nothing. */
+export type ProjectorType = 'linear' | 'identity' | `mlp${number}x_gelu`;
 
 /** A LLaVA: vision tower, projector, language model. */
 export interface LlavaConfig {
@@ -26,13 +26,16 @@ export interface LlavaConfig {
   readonly format: Compat;
   /** Whose rules hold for pictures: those of the file's format unless the user says otherwise. */
   readonly compat: Compat;
-  readonly vision: ClipVisionConfig;
+  readonly vision: VisionConfig;
   readonly language: LlamaConfig;
   readonly projectorType: ProjectorType;
   readonly projectorBias: boolean;
-  /** Index into the tower's hidden states; −2 is the output of the last block but one. */
-  readonly visionFeatureLayer: number;
-  /** `patch` drops the class token, `cls_patch` keeps it. */
+  /**
+   * Indices into the tower's hidden states, joined along channels where there are several; −2 is the output of the last block
+   * but one.
+   */
+  readonly visionFeatureLayers: readonly number[];
+  /** `patch` drops the class token, `cls_patch` keeps it; always `patch` for a tower that has none. */
   readonly visionFeatureSelect: 'patch' | 'cls_patch';
   /** How a picture becomes one square tile, where the file says. */
   readonly squareMode: AspectRule['square'];
@@ -51,19 +54,18 @@ export interface LlavaConfig {
 export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
   const fields = new Fields(json, where);
   const isNext = fields.string('model_type', 'llava') === 'llava_next';
-  const strategy = fields.choice('vision_feature_select_strategy', ['default', 'full'], 'default');
-  const vision = parseClipVisionConfig(fields.object('vision_config'), `${where}: vision_config`);
+  const vision = parseVisionConfig(fields.object('vision_config'), `${where}: vision_config`);
   const pictures = isNext ? nextPictures(fields, vision) : squarePictures(fields, vision);
   return checkedLlava(where, {
     modelType: 'llava',
     format: 'hf',
     compat: 'hf',
     vision,
-    language: parseLlamaConfig(fields.object('text_config'), `${where}: text_config`),
+    language: parseLanguageConfig(fields.object('text_config'), `${where}: text_config`),
     projectorType: parseProjectorType(fields.string('mm_projector_type', 'mlp2x_gelu'), where),
     projectorBias: fields.boolean('multimodal_projector_bias', true),
-    visionFeatureLayer: fields.integer('vision_feature_layer', -2),
-    visionFeatureSelect: strategy === 'default' ? 'patch' : 'cls_patch',
+    visionFeatureLayers: parseFeatureLayers(fields, 'vision_feature_layer', vision),
+    visionFeatureSelect: parseStrategy(fields, vision),
     ...pictures,
     usesImageMarkers: false,
     imageTokenId: fields.integer('image_token_index', fields.integer('image_token_id', 32000)),
@@ -74,13 +76,13 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
 type PictureRules = Pick<LlavaConfig, 'squareMode' | 'anyres' | 'merge'>;
 
 /** The original's keys may stand in a `llava` file too: this library's own models say how they were trained. */
-function squarePictures(fields: Fields, { imageSize }: ClipVisionConfig): PictureRules {
+function squarePictures(fields: Fields, { imageSize }: VisionConfig): PictureRules {
   const { square, anyres } = parseAspect(fields, 'image_aspect_ratio', imageSize);
   return { squareMode: square, anyres, merge: parseMerge(fields) };
 }
 
 /** `transformers` merges in one way only. */
-function nextPictures(fields: Fields, { imageSize }: ClipVisionConfig): PictureRules {
+function nextPictures(fields: Fields, { imageSize }: VisionConfig): PictureRules {
   const pinpoints = parsePinpoints(fields, imageSize, RELEASED_PINPOINTS);
   return { squareMode: undefined, anyres: { pinpoints, maxTiles: undefined }, merge: SPATIAL_UNPAD };
 }
@@ -103,13 +105,30 @@ export function hasImageNewline({ anyres, merge }: Pick<LlavaConfig, 'anyres' | 
   return anyres !== undefined && merge.spatial && merge.unpad && !merge.maxPool;
 }
 
+/** The feature layers that a file chooses: an index, or a list of them. */
+export function parseFeatureLayers(fields: Fields, key: string, { numHiddenLayers }: VisionConfig): readonly number[] {
+  const layers = fields.integers(key, [-2]);
+  const exist = layers.every(layer => layer >= -numHiddenLayers - 1 && layer <= numHiddenLayers);
+  if (layers.length > 0 && exist) return layers;
+  throw new LlavaError(`${fields.where}: expected ${key} of a tower of ${numHiddenLayers} blocks, got [${layers}]`);
+}
+
+/** `default` drops the first token, `full` drops none: without a class token only that makes sense. */
+function parseStrategy(fields: Fields, vision: VisionConfig): LlavaConfig['visionFeatureSelect'] {
+  const strategy = fields.choice('vision_feature_select_strategy', ['default', 'full'], 'default');
+  if (vision.modelType === 'clip_vision_model') return strategy === 'default' ? 'patch' : 'cls_patch';
+  if (strategy === 'full') return 'patch';
+  throw new LlavaError(`${fields.where}: expected vision_feature_select_strategy full for SigLIP, got ${strategy}`);
+}
+
 /** A projector's name, checked. */
 export function parseProjectorType(text: string, where: string): ProjectorType {
-  if (text === 'linear' || /^mlp[1-9]\d*x_gelu$/.test(text)) return text as ProjectorType;
-  throw new LlavaError(`${where}: expected mm_projector_type linear or mlpNx_gelu, got ${text}`);
+  if (text === 'linear' || text === 'identity' || /^mlp[1-9]\d?x_gelu$/.test(text)) return text as ProjectorType;
+  throw new LlavaError(`${where}: expected mm_projector_type linear, mlpNx_gelu or identity, got ${text}`);
 }
 
 /** Number of linear layers of a projector. */
 export function projectorDepth(type: ProjectorType): number {
+  if (type === 'identity') return 0;
   return type === 'linear' ? 1 : Number(/\d+/.exec(type)![0]);
 }

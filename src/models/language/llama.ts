@@ -1,6 +1,6 @@
 /**
- * @file Llama-type decoders (Touvron et al. 2023): pre-norm blocks of rotary attention and a gated MLP. Names as in
- * `transformers`. Shapes: B sequences, T tokens, D hidden width, P cache positions.
+ * @file Llama-type decoders (Touvron et al. 2023; Mistral, Qwen2 by options): pre-norm blocks of rotary attention and a gated
+ * MLP. Names as in `transformers`. Shapes: B sequences, T tokens, D hidden width, P cache positions.
  */
 
 import {
@@ -29,11 +29,16 @@ import {
   type Scope,
   splitHeads,
 } from '../../nn/index.ts';
-import type { LlamaConfig } from '../config/index.ts';
+import { type LlamaConfig, layerWindow } from '../config/index.ts';
 
 /** What attention sees: the whole sequence at once (training), or a cache that each run extends (inference). */
 export type AttentionContext =
-  | { readonly kind: 'full'; readonly positions: Value; readonly mask: Value; readonly tables: RotaryTables }
+  | {
+      readonly kind: 'full';
+      readonly positions: Value;
+      readonly masks: readonly Value[];
+      readonly tables: RotaryTables;
+    }
   | {
       readonly kind: 'cached';
       readonly past: readonly KeyValuePair[];
@@ -52,18 +57,19 @@ export interface LlamaOutput {
 
 function attention(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, layer: number) {
   const { numAttentionHeads, numKeyValueHeads, headDim, hiddenSize } = config;
-  const project = (name: string, heads: number) => linear(scope.at(name), x, heads * headDim, { bias: false });
+  const bias = config.attentionBias;
+  const project = (name: string, heads: number) => linear(scope.at(name), x, heads * headDim, { bias });
   const query = project('q_proj', numAttentionHeads);
   const key = project('k_proj', numKeyValueHeads);
   const value = project('v_proj', numKeyValueHeads);
   const { output, present } =
     context.kind === 'full'
-      ? { output: fullAttention(query, key, value, config, context), present: undefined }
+      ? { output: fullAttention(query, key, value, config, context, layer), present: undefined }
       : groupQueryAttention(
           { query, key, value, ...context, ...context.tables, past: context.past[layer]! },
-          { numHeads: numAttentionHeads, numKeyValueHeads, slidingWindow: -1 },
+          { numHeads: numAttentionHeads, numKeyValueHeads, slidingWindow: layerWindow(config, layer) ?? -1 },
         );
-  return { output: linear(scope.at('o_proj'), output, hiddenSize, { bias: false }), present };
+  return { output: linear(scope.at('o_proj'), output, hiddenSize, { bias: config.outputBias }), present };
 }
 
 function fullAttention(
@@ -71,20 +77,21 @@ function fullAttention(
   key: Value,
   value: Value,
   { numAttentionHeads, numKeyValueHeads }: LlamaConfig,
-  { positions, mask, tables }: Extract<AttentionContext, { kind: 'full' }>,
+  { positions, masks, tables }: Extract<AttentionContext, { kind: 'full' }>,
+  layer: number,
 ): Value {
   const rotate = (x: Value) => rotaryEmbedding(x, positions, tables.cosTable, tables.sinTable);
   const groups = numAttentionHeads / numKeyValueHeads;
   const q = rotate(splitHeads(query, numAttentionHeads));
   const k = repeatKeyValueHeads(rotate(splitHeads(key, numKeyValueHeads)), groups);
   const v = repeatKeyValueHeads(splitHeads(value, numKeyValueHeads), groups);
-  return mergeHeads(attend(q, k, v, mask));
+  return mergeHeads(attend(q, k, v, masks[layer]!));
 }
 
-function mlp(scope: Scope, x: Value, { intermediateSize, hiddenSize, hiddenAct }: LlamaConfig): Value {
-  const gate = activate(hiddenAct, linear(scope.at('gate_proj'), x, intermediateSize, { bias: false }));
-  const up = linear(scope.at('up_proj'), x, intermediateSize, { bias: false });
-  return linear(scope.at('down_proj'), mul(gate, up), hiddenSize, { bias: false });
+function mlp(scope: Scope, x: Value, { intermediateSize, hiddenSize, hiddenAct, mlpBias: bias }: LlamaConfig): Value {
+  const gate = activate(hiddenAct, linear(scope.at('gate_proj'), x, intermediateSize, { bias }));
+  const up = linear(scope.at('up_proj'), x, intermediateSize, { bias });
+  return linear(scope.at('down_proj'), mul(gate, up), hiddenSize, { bias });
 }
 
 function block(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, layer: number) {

@@ -27,7 +27,8 @@ import {
 } from '../../graph/index.ts';
 import { causalMask, embedding, layerNorm, linear, type Scope } from '../../nn/index.ts';
 import type { ClipConfig, ClipTextConfig } from '../config/index.ts';
-import { clipBlock, clipVisionPooled } from './clip-vision.ts';
+import { towerBlock } from './block.ts';
+import { clipVisionPooled } from './clip-vision.ts';
 
 /** The text tower's state at each text's last token. `ids` [N, T], `lastToken` [N] (flat index n·T + t) → [N, D]. */
 function textPooled(scope: Scope, ids: Value, lastToken: Value, config: ClipTextConfig): Value {
@@ -37,7 +38,7 @@ function textPooled(scope: Scope, ids: Value, lastToken: Value, config: ClipText
   const positions = scope.at('embeddings.position_embedding');
   let x = add(tokenEmbeds, embedding(positions, range(tokens), maxPositionEmbeddings, hiddenSize));
   const mask = causalMask(tokens);
-  for (let i = 0; i < config.numHiddenLayers; i++) x = clipBlock(scope.at(`encoder.layers.${i}`), x, config, mask);
+  for (let i = 0; i < config.numHiddenLayers; i++) x = towerBlock(scope.at(`encoder.layers.${i}`), x, config, mask);
   x = layerNorm(scope.at('final_layer_norm'), x, config.layerNormEps);
   return gather(reshape(x, [shapeSize([count, tokens]), hiddenSize]), lastToken);
 }

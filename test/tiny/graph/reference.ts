@@ -19,6 +19,9 @@ export function erf(x: number): number {
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 export const gelu = (x: number): number => (x * (1 + erf(x / Math.SQRT2))) / 2;
 
+export const geluTanh = (x: number): number =>
+  (x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))) / 2;
+
 export const unary =
   (f: (x: number) => number) =>
   (x: Nd): Nd =>

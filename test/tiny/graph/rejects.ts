@@ -145,6 +145,7 @@ export const REJECTS: Readonly<Record<string, readonly (() => unknown)[]>> = {
   ],
   quickGelu: unary(x => g.quickGelu(x, 1.702)),
   gelu: unary(g.gelu),
+  geluTanh: unary(g.geluTanh),
   rotaryEmbedding: [
     rotary(f(2, 3, 8), ints(2, 3), f(5, 4)),
     rotary(f(B, 2, T, 8), ints(B, 1), f(5, 4)),

@@ -122,6 +122,7 @@ const network = [
   ...rowwise('softmax', g.softmax, r.softmax),
   ...rowwise('logSoftmax', g.logSoftmax, r.logSoftmax),
   ...rowwise('gelu', g.gelu, r.unary(r.gelu)),
+  ...rowwise('geluTanh', g.geluTanh, r.unary(r.geluTanh)),
   ...rowwise('quickGelu', x => g.quickGelu(x, 1.702), r.unary(quickGelu)),
   ...casesOf('quickGelu', ['SiLU', [f32(5)], x => g.quickGelu(x, 1), r.unary(x => x * r.sigmoid(x))]),
   ...casesOf('softmax', [
