@@ -33,6 +33,10 @@ export interface Stage {
   /** Longest example in tokens. */
   readonly maxLength: number;
   readonly learningRate: number;
+  /** `muon` for the matrices inside blocks (AdamW for the rest), or `adamw` for all. */
+  readonly optimizer: 'adamw' | 'muon';
+  /** Learning rate of the matrices that Muon updates. */
+  readonly muonLearningRate: number;
   readonly warmupRatio: number;
   readonly weightDecay: number;
   readonly beta1: number;
@@ -73,7 +77,18 @@ const DATA_KEYS = ['source', 'weight', 'options'];
 const INIT_KEYS = ['all', 'vision', 'language'];
 const STAGE_KEYS = [
   ...['name', 'kind', 'model', 'init', 'data', 'template', 'steps', 'batchSize', 'accumulation', 'maxLength'],
-  ...['learningRate', 'warmupRatio', 'weightDecay', 'beta1', 'beta2', 'epsilon', 'maxGradNorm', 'projectorLrScale'],
+  ...[
+    'learningRate',
+    'optimizer',
+    'muonLearningRate',
+    'warmupRatio',
+    'weightDecay',
+    'beta1',
+    'beta2',
+    'epsilon',
+    'maxGradNorm',
+    'projectorLrScale',
+  ],
   ...['trainVision', 'groupByModalityLength', 'saveEvery', 'saveDtype', 'seed'],
 ];
 
@@ -132,6 +147,7 @@ function parseStage(json: unknown, where: string): Stage {
     data: list((json as JsonObject).data, `${where}: data`).map((d, i) => parseData(d, `${where}: data[${i}]`)),
     template: fields.string('template', 'v1'),
     ...parseNumbers(fields),
+    optimizer: fields.choice('optimizer', ['adamw', 'muon'], 'adamw'),
     trainVision: fields.boolean('trainVision', false),
     groupByModalityLength: fields.boolean('groupByModalityLength', false),
     saveDtype: fields.choice('saveDtype', ['f32', 'f16', 'bf16'], 'f32'),
@@ -146,6 +162,7 @@ function parseNumbers(fields: Fields) {
     accumulation: fields.positive('accumulation', 1),
     maxLength: fields.positive('maxLength', 2048),
     learningRate: fields.number('learningRate'),
+    muonLearningRate: fields.number('muonLearningRate', 0.02),
     warmupRatio: fields.number('warmupRatio', 0.03),
     weightDecay: fields.number('weightDecay', 0),
     beta1: fields.number('beta1', 0.9),

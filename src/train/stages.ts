@@ -64,3 +64,8 @@ export function isTrained(kind: StageKind, name: string, trainVision = false): b
 export function decays(name: string, shape: readonly number[]): boolean {
   return shape.length >= 2 && !name.includes('position_embedding');
 }
+
+/** Whether Muon may update the parameter `name`: the matrices inside transformer blocks, whose sides are both hidden widths. */
+export function suitsMuon(name: string, shape: readonly number[]): boolean {
+  return shape.length === 2 && /\.layers\.\d+\..*\.weight$/.test(name);
+}

@@ -4,7 +4,7 @@
  */
 
 import { add, buildGraph, type Graph, gradients, input, mul, type Value } from '../graph/index.ts';
-import { slots } from './adamw.ts';
+import { slots } from './updated-param.ts';
 
 /** What a stage trains: a scalar loss and its parameters by name. */
 export interface Objective {

@@ -6,8 +6,9 @@
 import { assert, type HostTensor, LlavaError } from '../core/index.ts';
 import { emitOnnx } from '../graph/index.ts';
 import { type Binding, compile, DeviceTensor, type Executable } from '../runtime/index.ts';
-import { type AdamWOptions, adamwGraph, STEP_SCALARS, slots, type UpdatedParam } from './adamw.ts';
+import { updateGraph } from './optimizer.ts';
 import { type Objective, stepGraph } from './step-graph.ts';
+import { type OptimizerOptions, STEP_SCALARS, slots, stateSlots, type UpdatedParam } from './updated-param.ts';
 
 /** A micro-batch: host tensors by input name. */
 export type BatchFeeds = Readonly<Record<string, HostTensor>>;
@@ -19,7 +20,7 @@ export interface TrainerOptions {
   readonly trained: readonly UpdatedParam[];
   /** Value of a parameter at the start. */
   readonly initial: (name: string) => HostTensor;
-  readonly adamw: AdamWOptions;
+  readonly optimizer: OptimizerOptions;
   /** Threads of a run. Default: all cores. */
   readonly threads?: number;
 }
@@ -34,11 +35,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const step = emitOnnx(stepGraph(options.objective, names), port =>
     trained.has(port.name) ? { kind: 'input' } : { kind: 'host', tensor: options.initial(port.name) },
   );
-  const update = emitOnnx(adamwGraph(options.trained, options.adamw), () => ({ kind: 'input' }));
+  const update = emitOnnx(updateGraph(options.trained, options.optimizer), () => ({ kind: 'input' }));
   const threads = options.threads === undefined ? {} : { threads: options.threads };
   const executables = await Promise.all([
     compile(step, { name: 'training step', ...threads }),
-    compile(update, { name: 'AdamW update', ...threads }),
+    compile(update, { name: 'parameter update', ...threads }),
   ]);
   return new Trainer(options, ...executables);
 }
@@ -64,13 +65,10 @@ export class Trainer implements Disposable {
     this.#options = options;
     this.#step = step;
     this.#update = update;
-    for (const { name, shape } of options.trained) {
-      const slot = slots(name);
-      const param = DeviceTensor.zeros('f32', shape);
-      param.write(options.initial(name).data);
-      this.#buffers.set(slot.param, param);
-      for (const state of [slot.grad, slot.first, slot.second])
-        this.#buffers.set(state, DeviceTensor.zeros('f32', shape));
+    for (const param of options.trained) {
+      for (const slot of [slots(param.name).grad, ...stateSlots(param)])
+        this.#buffers.set(slot, DeviceTensor.zeros('f32', param.shape));
+      this.#buffers.get(param.name)!.write(options.initial(param.name).data);
     }
     for (const name of [...STEP_SCALARS, 'weight', 'loss', 'gradNorm']) {
       this.#scalars.set(name, DeviceTensor.zeros('f32', []));
@@ -113,10 +111,7 @@ export class Trainer implements Disposable {
 
   /** Puts back parameters and moments saved after `updates` updates. */
   restore(tensor: (slot: string) => HostTensor, updates: number): void {
-    for (const { name } of this.#options.trained) {
-      const { param, first, second } = slots(name);
-      for (const slot of [param, first, second]) this.#buffers.get(slot)!.write(tensor(slot).data);
-    }
+    for (const slot of this.#options.trained.flatMap(stateSlots)) this.#buffers.get(slot)!.write(tensor(slot).data);
     this.#updates = updates;
   }
 
@@ -156,7 +151,7 @@ export class Trainer implements Disposable {
   }
 
   async #applyUpdate(lr: number): Promise<number> {
-    const { beta1, beta2 } = this.#options.adamw;
+    const { beta1, beta2 } = this.#options.optimizer;
     const t = ++this.#updates;
     const scalars = { lr, firstCorrection: 1 - beta1 ** t, secondCorrection: Math.sqrt(1 - beta2 ** t) };
     for (const name of STEP_SCALARS) this.#scalars.get(name)!.write(Float32Array.of(scalars[name]));

@@ -20,6 +20,7 @@ import {
   type Stage,
   type StepRecord,
   saveSnapshot,
+  suitsMuon,
   type Trainer,
   trainLoop,
   type UpdatedParam,
@@ -120,7 +121,7 @@ async function stageTrainer(stage: Stage, model: StageModel, folderOf: (name: st
     objective: model.objective,
     trained,
     initial: name => values.get(name)!,
-    adamw: {
+    optimizer: {
       beta1: stage.beta1,
       beta2: stage.beta2,
       epsilon: stage.epsilon,
@@ -136,7 +137,9 @@ function updatedParam(stage: Stage, name: string, shape: readonly number[]): Upd
     name,
     shape,
     weightDecay: decays(name, shape) ? stage.weightDecay : 0,
-    lrScale: name.startsWith('multi_modal_projector.') ? stage.projectorLrScale : 1,
+    ...(stage.optimizer === 'muon' && suitsMuon(name, shape)
+      ? { optimizer: 'muon', lrScale: stage.muonLearningRate / stage.learningRate }
+      : { lrScale: name.startsWith('multi_modal_projector.') ? stage.projectorLrScale : 1 }),
   };
 }
 

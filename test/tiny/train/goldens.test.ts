@@ -113,7 +113,7 @@ describe.each(['stage1', 'stage2'])('%s', stage => {
         lrScale: 1,
       })),
       initial: name => weights.get(name)!,
-      adamw: { beta1: betas[0], beta2: betas[1], epsilon: eps, maxGradNorm: max_grad_norm },
+      optimizer: { beta1: betas[0], beta2: betas[1], epsilon: eps, maxGradNorm: max_grad_norm },
     });
     const feeds = llavaFeeds(golden, config.imageTokenId);
     for (let step = 0; step < steps; step++) {
@@ -143,8 +143,8 @@ describe.each(['stage1', 'stage2'])('%s', stage => {
       weightDecay: 0,
       lrScale: 1,
     }));
-    const adamw = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, maxGradNorm: 1 };
-    const make = () => createTrainer({ objective, trained, initial: name => weights.get(name)!, adamw });
+    const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, maxGradNorm: 1 };
+    const make = () => createTrainer({ objective, trained, initial: name => weights.get(name)!, optimizer });
     using once = await make();
     using twice = await make();
     const a = await once.step([feeds], 1e-3);

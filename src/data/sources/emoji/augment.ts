@@ -14,7 +14,7 @@ export type ColourPolicy = 'free' | 'keep';
 /** Paints one drawing, varied, filling most of the canvas. A `calm` picture is on white, and little changed. */
 export function paintOne(painter: Painter, drawing: Drawing, rng: Rng, policy: ColourPolicy, calm = false): RgbImage {
   painter.start(calm && chance(rng, 0.8) ? () => [255, 255, 255] : randomBackground(rng));
-  const size = painter.side * (calm ? 0.82 + 0.18 * rng.uniform() : 0.62 + 0.38 * rng.uniform());
+  const size = painter.side * (calm ? 0.66 + 0.34 * rng.uniform() : 0.62 + 0.38 * rng.uniform());
   const placement = randomPlacement(rng, painter.side, size, !drawing.concept.oriented);
   painter.add(drawing.pixels, sideOf(drawing), placement, randomLook(rng, drawing, calm ? 'keep' : policy));
   return painter.finish(calm ? undefined : (pixels, side) => randomEffects(rng, pixels, side));
