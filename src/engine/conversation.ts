@@ -39,8 +39,8 @@ export interface Turn {
 
 /** Reads a message's images. Throws {@link LlavaError} that names the one that cannot be read. */
 export async function readTurn(model: LlavaModel, { role, content, images = [] }: ChatMessage): Promise<Turn> {
-  const pixels = await Promise.all(images.map(image => readImage(model.processor, image, model.imageLimits)));
-  return { role, content, images: pixels.map(encodableImage) };
+  const prepared = await Promise.all(images.map(image => readImage(model.processor, image, model.imageLimits)));
+  return { role, content, images: prepared.map(encodableImage) };
 }
 
 /** The prompt that asks for an answer to the last turn. */
@@ -49,8 +49,10 @@ export function conversationInput(
   turns: readonly Turn[],
   options: ConversationOptions,
 ): GenerationInput {
-  const prompt = tokenizePrompt(processor, renderMessages(processor, turns, options));
-  return { prompt, images: turns.flatMap(turn => turn.images), trim: true };
+  const images = turns.flatMap(turn => turn.images);
+  const layouts = images.map(image => image.layout);
+  const prompt = tokenizePrompt(processor, renderMessages(processor, turns, options), layouts);
+  return { prompt, images, trim: true };
 }
 
 /** Separates a question's images from the options of its answer. Throws {@link LlavaError} on a wrong option. */

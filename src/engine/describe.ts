@@ -5,6 +5,7 @@ import { type LlamaConfig, type LlavaConfig, maxImageTokens, patchesPerSide } fr
 import { loadTokenizer } from '../processor/index.ts';
 import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { chooseTemplate } from './choose-template.ts';
+import { TILES_PER_RUN } from './image-encoder.ts';
 import { cacheBytes } from './kv-cache.ts';
 import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { PREFILL_CHUNK } from './sequence.ts';
@@ -35,7 +36,7 @@ export interface ModelDescription {
   readonly config: LlavaConfig | LlamaConfig;
   readonly parts: readonly PartDescription[];
   readonly contextLength: number;
-  /** 0 for a language model alone. */
+  /** Of an image, at most where that depends on its size; 0 for a language model alone. */
   readonly tokensPerImage: number;
   /** Absent where the folder has no usable tokenizer. */
   readonly template: string | undefined;
@@ -108,7 +109,7 @@ function describeParts(weights: ReadonlyMap<string, WeightEntry>): PartDescripti
 
 function partOf(name: string): PartDescription['name'] {
   if (name.startsWith('vision_tower.')) return 'vision tower';
-  return name.startsWith('multi_modal_projector.') ? 'projector' : 'language model';
+  return /^(multi_modal_projector\.|image_newline$)/.test(name) ? 'projector' : 'language model';
 }
 
 /** Eight tensors as wide as the model and three as wide as its MLP, for one chunk of a prompt; and the logits. */
@@ -117,9 +118,10 @@ function decoderBuffers({ hiddenSize, intermediateSize, vocabSize, contextLength
   return 4 * (positions * (8 * hiddenSize + 3 * intermediateSize) + vocabSize);
 }
 
-/** The same for one image, and two matrices of attention scores. */
-function visionBuffers({ vision }: LlavaConfig): number {
+/** The same for the tiles of one run, and two matrices of attention scores. */
+function visionBuffers({ vision, anyres }: LlavaConfig): number {
   const tokens = patchesPerSide(vision) ** 2 + 1;
   const scores = 2 * vision.numAttentionHeads * tokens ** 2;
-  return 4 * (tokens * (8 * vision.hiddenSize + 2 * vision.intermediateSize) + scores);
+  const perTile = 4 * (tokens * (8 * vision.hiddenSize + 2 * vision.intermediateSize) + scores);
+  return (anyres ? TILES_PER_RUN : 1) * perTile;
 }

@@ -1,25 +1,31 @@
 /**
  * @file Pixels → image features, with the latest ones kept: several questions about one picture run the vision tower
- * once. Shapes: N images, S side in pixels, M feature rows of an image, D width of the language model.
+ * once. Shapes: N tiles of a run, S side in pixels, P features of a tile, M feature rows of an image, D width of the
+ * language model.
  */
 
 import { createHash } from 'node:crypto';
-import { assert, type HostTensor, hostTensor, tensorBytes } from '../core/index.ts';
+import { assert, type HostTensor, hostTensor, sizeOf, tensorBytes } from '../core/index.ts';
+import { arrangeFeatures } from '../models/index.ts';
+import type { PreparedImage } from '../processor/index.ts';
 import type { Executable } from '../runtime/index.ts';
 import type { ImageFeatures } from './sequence.ts';
 
-/** Bytes of features that are kept. Those of one image are 9 MB in LLaVA-1.5-7B. */
-const KEPT_BYTES = 64 * 2 ** 20;
+/** Bytes of features that are kept. Those of one image are 9 MB in LLaVA-1.5-7B, up to 48 MB in LLaVA-1.6-7B. */
+const KEPT_BYTES = 96 * 2 ** 20;
 
-/** A picture ready for the vision tower: pixels f32 [3, S, S], and a key that equal pixels share. */
-export interface EncodableImage {
+/** Tiles that one run of the vision tower reads: its memory grows with them, its speed hardly. */
+export const TILES_PER_RUN = 2;
+
+/** A picture ready for the vision tower, and a key that pictures of equal features share. */
+export interface EncodableImage extends PreparedImage {
   readonly key: string;
-  readonly pixels: HostTensor;
 }
 
-/** Names an image by its pixels. */
-export function encodableImage(pixels: HostTensor): EncodableImage {
-  return { key: createHash('sha1').update(tensorBytes(pixels)).digest('base64'), pixels };
+/** Names an image by its pixels and the place that they take. */
+export function encodableImage({ pixels, layout }: PreparedImage): EncodableImage {
+  const hash = createHash('sha1').update(tensorBytes(pixels)).update(JSON.stringify(layout));
+  return { key: hash.digest('base64'), pixels, layout };
 }
 
 /** The vision tower and projector of a model. */
@@ -36,7 +42,6 @@ export class ImageEncoder implements Disposable {
   async encode(images: readonly EncodableImage[], signal?: AbortSignal): Promise<ImageFeatures[]> {
     const unknown = new Map(images.filter(({ key }) => !this.#kept.has(key)).map(image => [image.key, image]));
     const known = new Map(images.map(({ key }) => [key, this.#kept.get(key)]));
-    // One at a time: the tower is bound by arithmetic, and the memory of a run grows with the number of images.
     for (const image of unknown.values()) known.set(image.key, await this.#run(image, signal));
     const features = images.map(({ key }) => known.get(key)!);
     for (const feature of features) this.#keep(feature);
@@ -52,12 +57,33 @@ export class ImageEncoder implements Disposable {
     this.dispose();
   }
 
-  async #run({ key, pixels }: EncodableImage, signal?: AbortSignal): Promise<ImageFeatures> {
-    const batch = hostTensor('f32', [1, ...pixels.shape], pixels.data);
-    const outputs = await this.#executable.run({ pixels: batch }, { signal });
+  async #run({ key, pixels, layout }: EncodableImage, signal?: AbortSignal): Promise<ImageFeatures> {
+    const tiles = pixels.shape[0]!;
+    assert(tiles === layout.tiles, `an image of ${tiles} tiles with a layout of ${layout.tiles}`);
+    let features: Float32Array | undefined;
+    let newline: Float32Array | undefined;
+    for (let tile = 0; tile < tiles; tile += TILES_PER_RUN) {
+      const run = await this.#runTiles(pixels, tile, Math.min(tile + TILES_PER_RUN, tiles), signal);
+      features ??= new Float32Array(tiles * sizeOf(run.features.shape.slice(1)));
+      features.set(run.features.data as Float32Array, tile * sizeOf(run.features.shape.slice(1)));
+      newline = run.newline?.data as Float32Array | undefined;
+    }
+    const width = features!.length / (tiles * layout.featuresPerTile);
+    return { key, rows: layout.tokenCount, data: arrangeFeatures(layout, features!, width, newline) };
+  }
+
+  /** Features [N, P, D] of tiles [begin, end), and the newline vector of a model that has one. */
+  async #runTiles(pixels: HostTensor, begin: number, end: number, signal?: AbortSignal) {
+    const shape = pixels.shape.slice(1);
+    const data = (pixels.data as Float32Array).subarray(begin * sizeOf(shape), end * sizeOf(shape));
+    const outputs = await this.#executable.run(
+      { pixels: hostTensor('f32', [end - begin, ...shape], data) },
+      { signal },
+    );
     using features = outputs.features;
+    using newline = outputs.newline;
     assert(features, 'vision tower without features');
-    return { key, rows: features.shape[1]!, data: features.read().data as Float32Array };
+    return { features: features.read(), newline: newline?.read() };
   }
 
   #keep(feature: ImageFeatures): void {

@@ -1,6 +1,7 @@
 /** @file The library's face: load a model, ask about an image, stream, converse. */
 
 import { LlavaError, rejectUnknownKeys } from '../core/index.ts';
+import { maxImageTokens } from '../models/index.ts';
 import { type ChatMessage, markImages, tokenizePrompt } from '../processor/index.ts';
 import { type Answer, collectAnswer, textOf } from './answer.ts';
 import {
@@ -47,9 +48,10 @@ export class Llava implements AsyncDisposable, Disposable {
     return this.#model.language.contextLength;
   }
 
-  /** Positions that an image takes; 0 for a language model alone. */
+  /** Positions that an image takes, at most where that depends on its size; 0 for a language model alone. */
   get tokensPerImage(): number {
-    return this.#model.processor.vision?.tokensPerImage ?? 0;
+    const { vision } = this.#model.processor;
+    return vision ? maxImageTokens(vision.config) : 0;
   }
 
   /** Name of the conversation template. */
@@ -87,7 +89,8 @@ export class Llava implements AsyncDisposable, Disposable {
   async *complete(prompt: string, askOptions: AskOptions = {}): AsyncGenerator<GenerationEvent> {
     const { images, options } = splitAskOptions(askOptions);
     const turn = await readTurn(this.#model, { role: 'user', content: prompt, images });
-    const tokens = tokenizePrompt(this.#model.processor, markImages(prompt, images.length));
+    const layouts = turn.images.map(image => image.layout);
+    const tokens = tokenizePrompt(this.#model.processor, markImages(prompt, images.length), layouts);
     if (tokens.ids.length === 0) throw new LlavaError('prompt: expected at least one token, got an empty text');
     yield* this.#run({ prompt: tokens, images: turn.images, trim: false }, options);
   }

@@ -11,6 +11,7 @@ import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
   blocksFor,
   decoderGraph,
+  hasImageNewline,
   type JsonObject,
   type LlamaConfig,
   type LlavaConfig,
@@ -166,7 +167,9 @@ export function paramSources(
 function unusedWeights(config: LlavaConfig | LlamaConfig): RegExp[] {
   const language = config.modelType === 'llava' ? config.language : config;
   const tied = language.tieWordEmbeddings ? [/(^|\.)lm_head\.weight$/] : [];
-  return config.modelType === 'llava' ? [...tied, ...unusedVisionWeights(config)] : tied;
+  if (config.modelType !== 'llava') return tied;
+  const newline = hasImageNewline(config) ? [] : [/^image_newline$/];
+  return [...tied, ...newline, ...unusedVisionWeights(config)];
 }
 
 /** The tower's last norm and head, and its blocks after the last layer whose output is taken. */

@@ -1,7 +1,6 @@
 /** @file The processor of a model folder: tokenizer, prompts and image settings. Needs no weights. */
 
 import { LlavaError } from '../core/index.ts';
-import { maxImageTokens } from '../models/index.ts';
 import { loadTokenizer, type Processor } from '../processor/index.ts';
 import { chooseEncoding, chooseTemplate } from './choose-template.ts';
 import type { ModelFiles } from './model-folder.ts';
@@ -16,7 +15,7 @@ export function openProcessor(folder: ModelFiles, template: string | undefined):
     );
   }
   const { config, image } = folder;
-  const vision = config.modelType === 'llava' && image && { tokensPerImage: maxImageTokens(config), ...image };
+  const vision = config.modelType === 'llava' && image && { config, ...image };
   const chosen = chooseTemplate(folder, tokenizer, template);
   return {
     tokenizer,

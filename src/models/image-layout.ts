@@ -7,7 +7,7 @@
  * which differ as {@link Compat} says. Shapes: g patches a side of a tile, P features of a tile, D width.
  */
 
-import type { Compat, LlavaConfig } from './config/index.ts';
+import { type Compat, type LlavaConfig, patchesPerSide as patchesOfSide } from './config/index.ts';
 
 /** A picture's size in pixels. */
 export interface ImageSize {
@@ -61,7 +61,7 @@ export interface ImageLayout {
 /** The layout of a picture of `size` in a model of `config`. */
 export function imageLayout(config: LayoutConfig, size: ImageSize): ImageLayout {
   const { anyres, merge, compat, vision } = config;
-  const patchesPerSide = Math.floor(vision.imageSize / vision.patchSize);
+  const patchesPerSide = patchesOfSide(vision);
   const featuresPerTile = patchesPerSide ** 2 + (config.visionFeatureSelect === 'cls_patch' ? 1 : 0);
   const one = { featuresPerTile, patchesPerSide, spatial: false, newline: false };
   if (!anyres) return { ...one, tiles: 1, grid: undefined, tokenCount: featuresPerTile, baseRows: featuresPerTile };

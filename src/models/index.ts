@@ -1,3 +1,4 @@
+export { arrangeFeatures } from './arrange-features.ts';
 export * from './config/index.ts';
 export { Fields, type JsonObject } from './fields.ts';
 export * from './image-layout.ts';

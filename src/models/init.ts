@@ -32,6 +32,7 @@ export function initialTensor(name: string, shape: readonly number[], layers: nu
 }
 
 function initialDeviation(name: string, shape: readonly number[], layers: number): number {
+  if (name === 'image_newline') return 1 / Math.sqrt(shape[0]!);
   if (EMBEDDING.test(name)) return 0.02;
   const fanIn = sizeOf(shape) / shape[0]!;
   const gain = RESIDUAL_PROJECTION.test(name) ? 1 / Math.sqrt(2 * layers) : VISION_QUERY_OR_KEY.test(name) ? 0.7 : 1;

@@ -22,7 +22,7 @@ import {
   type Value,
 } from '../graph/index.ts';
 import { causalMask, dynamicRotaryTables, lengthOf, type RotaryTables, rotaryTables, Scope } from '../nn/index.ts';
-import { type LlamaConfig, type LlavaConfig, layerWindow } from './config/index.ts';
+import { hasImageNewline, type LlamaConfig, type LlavaConfig, layerWindow } from './config/index.ts';
 import {
   type AttentionContext,
   cacheInputs,
@@ -84,11 +84,20 @@ function decode(scope: Scope, inputs: SequenceInputs, features: Value, config: L
   return { merged, present, logits: llamaLogits(scope, hidden, inputs.rows, config) };
 }
 
-/** Inference, first half: input `pixels` [N, 3, S, S], output `features` [N, image tokens, D]. */
+/** The learned vector that ends each row of a grid of tiles, [1, D]. */
+function imageNewline(scope: Scope, { language }: LlavaConfig): Value {
+  return reshape(scope.param('image_newline', [language.hiddenSize]), [1, language.hiddenSize]);
+}
+
+/**
+ * Inference, first half: input `pixels` [N, 3, S, S] of N tiles, output `features` [N, P, D] and, of models that have it,
+ * the vector `newline` [1, D]. See `image-layout.ts` for the rows that they become.
+ */
 export function visionGraph(config: LlavaConfig): Graph {
   const side = config.vision.imageSize;
-  const pixels = input('pixels', 'f32', [dim('N'), 3, side, side]);
-  return buildGraph({ features: imageFeatures(new Scope(), pixels, config) });
+  const scope = new Scope();
+  const features = imageFeatures(scope, input('pixels', 'f32', [dim('N'), 3, side, side]), config);
+  return buildGraph({ features, ...(hasImageNewline(config) && { newline: imageNewline(scope, config) }) });
 }
 
 /**
@@ -153,10 +162,14 @@ export interface LlavaForward {
   readonly logits: Value;
 }
 
-/** The training form of the model: pixels [N, 3, S, S] and sequences in, logits [R, vocabulary] out. */
+/**
+ * The training form of the model: pixels [N, 3, S, S] of N tiles and sequences in, logits [R, vocabulary] out. Of the rows
+ * that the sequences choose from, the newline vector is the last.
+ */
 export function llavaForward(scope: Scope, pixels: Value, inputs: SequenceInputs, config: LlavaConfig): LlavaForward {
   const features = imageFeatures(scope, pixels, config);
-  const flat = reshape(features, [shapeSize(features.shape.slice(0, 2)), config.language.hiddenSize]);
+  const tiles = reshape(features, [shapeSize(features.shape.slice(0, 2)), config.language.hiddenSize]);
+  const flat = hasImageNewline(config) ? concat([tiles, imageNewline(scope, config)], 0) : tiles;
   const context = fullContext(config.language, inputs);
   const { merged, logits } = decode(scope.at('language_model'), inputs, flat, config.language, context);
   return { features, merged, logits };

@@ -19,6 +19,7 @@ export const LLAVA_NAMES: readonly NameRule[] = [
   [/^model\.vision_tower\.(?=vision_model\.)/, 'vision_tower.'],
   [/^model\.vision_tower\./, 'vision_tower.vision_model.'],
   [/^model\.multi_modal_projector\./, 'multi_modal_projector.'],
+  [/^(model\.)?image_newline$/, 'image_newline'],
   // original repository
   [/^model\.mm_projector\.(?=weight$|bias$)/, 'multi_modal_projector.linear_1.'],
   [/^model\.mm_projector\.0\./, 'multi_modal_projector.linear_1.'],

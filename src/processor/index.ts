@@ -7,6 +7,7 @@ export {
   type ImageSettings,
   parseImageSettings,
   preprocessImage,
+  preprocessTiles,
   type Rgb,
   type RgbImage,
   solidImage,

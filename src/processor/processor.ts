@@ -3,13 +3,14 @@
  * normalised pixels.
  */
 
-import { LlavaError } from '../core/index.ts';
+import { type HostTensor, LlavaError } from '../core/index.ts';
+import { type ImageLayout, imageLayout, type LayoutConfig } from '../models/image-layout.ts';
 import {
   decodeImage,
   type DecodeOptions as ImageLimits,
   type ImageMode,
   type ImageSettings,
-  preprocessImage,
+  preprocessTiles,
   type RgbImage,
 } from './image/index.ts';
 import {
@@ -41,11 +42,19 @@ export interface Processor {
   readonly encoding: PromptEncoding;
   /** Absent for a model without vision. */
   readonly vision?: {
-    /** Positions that one image takes. */
-    readonly tokensPerImage: number;
+    /** Says how many tiles and positions a picture becomes. */
+    readonly config: LayoutConfig;
     readonly settings: ImageSettings;
+    /** How a picture becomes one square tile, where the model reads no more. */
     readonly mode: ImageMode;
   };
+}
+
+/** A picture ready for the vision tower. */
+export interface PreparedImage {
+  /** f32 [tiles, 3, S, S] */
+  readonly pixels: HostTensor;
+  readonly layout: ImageLayout;
 }
 
 /** Token ids of a prompt, {@link IMAGE_TOKEN_INDEX} at image positions, and where each image's positions begin. */
@@ -81,29 +90,48 @@ export function markImages(content: string, imageCount: number): string {
   );
 }
 
-/** Token ids of a prompt with its images' positions. */
-export function tokenizePrompt({ tokenizer, encoding, vision }: Processor, prompt: string): PromptTokens {
+/**
+ * Token ids of a prompt with its images' positions.
+ * @param images the layout of each image that the prompt marks, in order
+ * @throws LlavaError when there are more marks than images or fewer
+ */
+export function tokenizePrompt(
+  { tokenizer, encoding }: Processor,
+  prompt: string,
+  images: readonly Pick<ImageLayout, 'tokenCount'>[],
+): PromptTokens {
   const ids: number[] = [];
   const imageStarts: number[] = [];
-  for (const id of encodePrompt(tokenizer, prompt, { encoding })) {
+  const encoded = encodePrompt(tokenizer, prompt, { encoding });
+  const marks = encoded.filter(id => id === IMAGE_TOKEN_INDEX).length;
+  if (marks !== images.length) {
+    throw new LlavaError(`prompt: expected ${images.length} ${IMAGE_MARK} marks, one an image, got ${marks}`);
+  }
+  for (const id of encoded) {
     if (id !== IMAGE_TOKEN_INDEX) {
       ids.push(id);
       continue;
     }
+    const { tokenCount } = images[imageStarts.length]!;
     imageStarts.push(ids.length);
-    for (let i = 0; i < (vision?.tokensPerImage ?? 0); i++) ids.push(IMAGE_TOKEN_INDEX);
+    for (let i = 0; i < tokenCount; i++) ids.push(IMAGE_TOKEN_INDEX);
   }
   return { ids, imageStarts };
 }
 
 /**
- * Reads a picture and prepares it for the vision tower: f32 [3, S, S].
+ * Reads a picture and prepares it for the vision tower.
  * @throws LlavaError that names the picture when it cannot be read, or when the model has no vision
  */
-export async function readImage({ vision }: Processor, source: ImageSource, limits: ImageLimits = {}) {
+export async function readImage(
+  { vision }: Processor,
+  source: ImageSource,
+  limits: ImageLimits = {},
+): Promise<PreparedImage> {
   if (!vision) throw new LlavaError('model: expected a prompt without images for a language model, got an image');
   const image = isDecoded(source) ? source : await decodeImage(source, limits);
-  return preprocessImage(image, vision.settings, vision.mode);
+  const layout = imageLayout(vision.config, image);
+  return { pixels: preprocessTiles(image, layout, vision.settings, vision.mode), layout };
 }
 
 function isDecoded(source: ImageSource): source is RgbImage {

@@ -1,5 +1,5 @@
 export { type DecodeOptions, decodeImage } from './decode.ts';
-export { type ImageMode, normalizeTile, padTile, preprocessImage, squareTile } from './preprocess.ts';
+export { type ImageMode, normalizeTile, padTile, preprocessImage, preprocessTiles, squareTile } from './preprocess.ts';
 export { type Canvas, type ResampleFilter, resizeImage, resizeWindow, type Window } from './resize.ts';
 export { pasteImage, type Rgb, type RgbImage, solidImage } from './rgb-image.ts';
 export {

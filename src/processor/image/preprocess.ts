@@ -1,12 +1,14 @@
 /**
- * @file RGB picture → what the vision tower reads: f32 [3, height, width], normalised. Follows CLIPImageProcessor and,
- * for `pad`, `expand2square` of the original LLaVA; pixels are equal to theirs bit for bit. A mode turns a picture into
- * the 8-bit tile that is normalised; each is a function of its own.
+ * @file RGB picture → what the vision tower reads: f32 [3, height, width], normalised, once for each tile. Follows
+ * CLIPImageProcessor; for `pad`, `expand2square` of the original LLaVA; for grids of tiles, LlavaNextImageProcessor, which
+ * agrees with the original. Pixels are equal to theirs bit for bit. A mode turns a picture into the 8-bit tile that is
+ * normalised; each is a function of its own.
  */
 
-import { f32Tensor, type HostTensor } from '../../core/index.ts';
-import { type Canvas, resizeWindow } from './resize.ts';
-import { pasteImage, type Rgb, type RgbImage, solidImage } from './rgb-image.ts';
+import { f32Tensor, type HostTensor, hostTensor } from '../../core/index.ts';
+import type { ImageLayout, TileGrid } from '../../models/image-layout.ts';
+import { type Canvas, resizeImage, resizeWindow } from './resize.ts';
+import { cropImage, pasteImage, type Rgb, type RgbImage, solidImage } from './rgb-image.ts';
 import type { ImageSettings, Size } from './settings.ts';
 
 /**
@@ -30,6 +32,47 @@ export function preprocessImage(
   mode: ImageMode = settings.padToSquare ? 'pad' : 'square',
 ): HostTensor {
   return normalizeTile(TILES[mode](image, settings), settings);
+}
+
+/**
+ * What the tower reads of one picture: f32 [tiles, 3, height, width], as `layout` says. One tile: by `mode`. A grid: the
+ * whole picture made square without keeping its aspect, then the tiles of the canvas, row by row.
+ */
+export function preprocessTiles(
+  image: RgbImage,
+  layout: ImageLayout,
+  settings: ImageSettings,
+  mode: ImageMode,
+): HostTensor {
+  const pictures = layout.grid ? gridTiles(image, layout.grid, settings) : [TILES[mode](image, settings)];
+  const { width, height } = pictures[0]!;
+  const out = new Float32Array(pictures.length * 3 * width * height);
+  for (const [i, picture] of pictures.entries()) {
+    out.set(normalizeTile(picture, settings).data as Float32Array, i * 3 * width * height);
+  }
+  return hostTensor('f32', [pictures.length, 3, height, width], out);
+}
+
+/** The base image, and the tiles of the picture in the middle of its black canvas. */
+function gridTiles(image: RgbImage, { canvas, columns, rows }: TileGrid, settings: ImageSettings): RgbImage[] {
+  const tile = { width: canvas.width / columns, height: canvas.height / rows };
+  const base = resizeImage(image, tile.width, tile.height, settings.resample);
+  const { width, height } = fittedSize(image, canvas);
+  const whole = solidImage(canvas.width, canvas.height, [0, 0, 0]);
+  const [left, top] = [Math.floor((canvas.width - width) / 2), Math.floor((canvas.height - height) / 2)];
+  pasteImage(whole, resizeImage(image, width, height, settings.resample), left, top);
+  const tiles = Array.from({ length: rows * columns }, (_, i) =>
+    cropImage(whole, (i % columns) * tile.width, Math.floor(i / columns) * tile.height, tile.width, tile.height),
+  );
+  return [base, ...tiles];
+}
+
+/** The largest size of the picture's aspect on the canvas: one side exact, the other rounded up. */
+function fittedSize({ width, height }: Size, canvas: Size): Size {
+  const [across, down] = [canvas.width / width, canvas.height / height];
+  return across < down
+    ? { width: canvas.width, height: Math.min(Math.ceil(height * across), canvas.height) }
+    : { width: Math.min(Math.ceil(width * down), canvas.width), height: canvas.height };
 }
 
 /** Mode `square`: the picture scaled and its centre cut out. */

@@ -30,6 +30,16 @@ export function pasteImage(target: RgbImage, source: RgbImage, left: number, top
   }
 }
 
+/** The part of `source` of width × height whose top left corner is at (left, top); it must lie inside. */
+export function cropImage(source: RgbImage, left: number, top: number, width: number, height: number): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const begin = ((top + y) * source.width + left) * 3;
+    data.set(source.data.subarray(begin, begin + width * 3), y * width * 3);
+  }
+  return { width, height, data };
+}
+
 /** The error for a picture that cannot be used: `image NAME: expected …, got …`. */
 export function imageError(name: string, expected: string, got: string): LlavaError {
   return new LlavaError(`image ${name}: expected ${expected}, got ${got}`);

@@ -14,7 +14,7 @@ import {
   type SequenceContent,
 } from '../../../src/engine/index.ts';
 import { buildGraph, emitOnnx, input } from '../../../src/graph/index.ts';
-import { decoderGraph, llavaForward, sequenceInputs } from '../../../src/models/index.ts';
+import { decoderGraph, imageLayout, llavaForward, sequenceInputs } from '../../../src/models/index.ts';
 import { Scope } from '../../../src/nn/index.ts';
 import { compile } from '../../../src/runtime/index.ts';
 import { relativeError, TINY_CONFIG, temporaryFolder, tinyPixels, tinyWeights, writeTinyModel } from './tiny-model.ts';
@@ -27,7 +27,8 @@ let images: EncodableImage[];
 beforeAll(async () => {
   await writeTinyModel(folder.path);
   model = await loadModel(folder.path, { threads: 1 });
-  images = [1, 2].map(seed => encodableImage(tinyPixels(seed)));
+  const layout = imageLayout(TINY_CONFIG, { width: 24, height: 24 });
+  images = [1, 2].map(seed => encodableImage({ pixels: tinyPixels(seed), layout }));
 });
 
 afterAll(() => {

@@ -56,12 +56,10 @@ test('the demo model answers as `llava ask` does', async () => {
 
   using target = await exported(folder);
   const processor = openProcessor(readModelFiles(target.path), undefined);
-  const prompt = tokenizePrompt(
-    processor,
-    renderMessages(processor, [{ role: 'user', content: question, images: [image] }]),
-  );
-  const { shape, data } = await readImage(processor, image);
-  const features = await plainFeatures(target.path, { shape: [1, ...shape], data: data as Float32Array });
+  const { pixels, layout } = await readImage(processor, image);
+  const rendered = renderMessages(processor, [{ role: 'user', content: question, images: [image] }]);
+  const prompt = tokenizePrompt(processor, rendered, [layout]);
+  const features = await plainFeatures(target.path, { shape: pixels.shape, data: pixels.data as Float32Array });
   const tokens = await plainGreedy(target.path, prompt.ids, features, usage.completionTokens, 0);
   expect(processor.tokenizer.decode(tokens, { skipSpecial: true }).trim()).toBe(text);
 });

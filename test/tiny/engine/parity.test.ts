@@ -15,6 +15,7 @@ import {
   loadModel,
   type SequenceContent,
 } from '../../../src/engine/index.ts';
+import { imageLayout } from '../../../src/models/index.ts';
 import { openSafetensors, readTensor } from '../../../src/weights/index.ts';
 import { relativeError, type TemporaryFolder, temporaryFolder } from './tiny-model.ts';
 
@@ -60,9 +61,11 @@ async function contentOf(model: LlavaModel, tensor: ReturnType<typeof goldenTens
   if (!pixels || model.config.modelType !== 'llava') return { ids, images: [] };
   const [count, ...shape] = pixels.shape as [number, ...number[]];
   const size = pixels.data.length / count;
-  const images = Array.from({ length: count }, (_, n) =>
-    encodableImage(hostTensor('f32', shape, pixels.data.slice(n * size, (n + 1) * size))),
-  );
+  const layout = imageLayout(model.config, { width: 1, height: 1 });
+  const images = Array.from({ length: count }, (_, n) => {
+    const one = hostTensor('f32', [1, ...shape], pixels.data.slice(n * size, (n + 1) * size));
+    return encodableImage({ pixels: one, layout });
+  });
   const features = await model.encodeImages(images);
   const { imageTokenId } = model.config;
   const positions = ids.flatMap((id, i) => (id === imageTokenId ? [i] : []));

@@ -89,12 +89,12 @@ export async function writeTinyModel(
   await saveTokenizer(folder, trained);
 }
 
-/** Pixels [3, 24, 24] that depend on the seed. */
+/** Pixels of one tile, [1, 3, 24, 24], that depend on the seed. */
 export function tinyPixels(seed: number): HostTensor {
   const rng = new Rng(seed);
   return hostTensor(
     'f32',
-    [3, 24, 24],
+    [1, 3, 24, 24],
     Float32Array.from({ length: 3 * 24 * 24 }, () => rng.normal()),
   );
 }
