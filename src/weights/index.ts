@@ -7,3 +7,4 @@ export { type Header, type HeaderTensor, type Metadata, parseHeader, parseHeader
 export * from './select.ts';
 export * from './sharded.ts';
 export * from './tensor-entry.ts';
+export { openTorch, parseTorch } from './torch/torch-file.ts';

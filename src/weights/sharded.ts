@@ -1,6 +1,7 @@
 /**
  * @file Folders of weights as Hugging Face publishes them: one `model.safetensors`, or shards named by
- * `model.safetensors.index.json` (`weight_map`: tensor → file, `metadata.total_size`: bytes of all tensors).
+ * `model.safetensors.index.json` (`weight_map`: tensor → file, `metadata.total_size`: bytes of all tensors); in older
+ * ones the same with files of torch, `pytorch_model.bin`. We write the former only.
  */
 
 import { existsSync } from 'node:fs';
@@ -10,12 +11,31 @@ import { type HostTensor, LlavaError, nearestName } from '../core/index.ts';
 import { recoverFolder, writeFileAtomic } from './atomic.ts';
 import { fileError, listNames, makeFolders } from './files.ts';
 import { readJson } from './json.ts';
-import { openSafetensors, type TensorSource, writeSafetensors } from './safetensors.ts';
+import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from './safetensors.ts';
 import { byteLengthOf, type Metadata } from './safetensors-header.ts';
 import { readTensor, type WeightEntry } from './tensor-entry.ts';
+import { openTorch } from './torch/torch-file.ts';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
+
+/** A kind of weight file: its name when it is one, of the index when there are shards, and how one is opened. */
+interface Format {
+  readonly single: string;
+  readonly index: string;
+  readonly open: (path: string) => Pick<SafetensorsFile, 'metadata'> & Pick<WeightStore, 'entries'>;
+}
+
+/** In order of preference. */
+const FORMATS: readonly Format[] = [
+  { single: SINGLE_FILE, index: INDEX_FILE, open: openSafetensors },
+  {
+    single: 'pytorch_model.bin',
+    index: 'pytorch_model.bin.index.json',
+    open: path => ({ entries: openTorch(path), metadata: {} }),
+  },
+];
+
 const ANY_WEIGHT_FILE = /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
 
 /** All weights of a folder, by name. `metadata` is that of the first file. */
@@ -36,16 +56,29 @@ export interface WeightStore {
 export function openWeights(folder: string): WeightStore {
   recoverFolder(folder);
   const root = resolve(folder);
-  if (existsSync(join(root, SINGLE_FILE))) {
-    const { entries, metadata } = openSafetensors(join(root, SINGLE_FILE));
-    return weightStore(root, entries, metadata);
+  for (const format of FORMATS) {
+    if (existsSync(join(root, format.single))) {
+      const { entries, metadata } = format.open(join(root, format.single));
+      return weightStore(root, entries, metadata);
+    }
+    if (existsSync(join(root, format.index))) return openShards(root, format);
   }
-  if (existsSync(join(root, INDEX_FILE))) return openShards(root);
-  const got = existsSync(root) ? 'neither of them' : 'no such folder';
-  throw new LlavaError(`${root}: expected ${SINGLE_FILE} or ${INDEX_FILE}, got ${got}`);
+  const names = FORMATS.map(({ single, index }) => `${single} or ${index}`).join(', ');
+  throw new LlavaError(`${root}: expected ${names}, got ${existsSync(root) ? 'none of them' : 'no such folder'}`);
 }
 
-function weightStore(folder: string, entries: ReadonlyMap<string, WeightEntry>, metadata: Metadata): WeightStore {
+/** True when a folder has weight files of a kind that {@link openWeights} opens. */
+export function hasWeights(folder: string): boolean {
+  recoverFolder(folder);
+  return FORMATS.some(({ single, index }) => [single, index].some(name => existsSync(join(folder, name))));
+}
+
+/** The tensors as a store; `folder` names it in errors. */
+export function weightStore(
+  folder: string,
+  entries: ReadonlyMap<string, WeightEntry>,
+  metadata: Metadata = {},
+): WeightStore {
   const read = (name: string): HostTensor => {
     const entry = entries.get(name);
     if (entry) return readTensor(entry);
@@ -55,13 +88,13 @@ function weightStore(folder: string, entries: ReadonlyMap<string, WeightEntry>, 
   return { folder, entries, metadata, has: name => entries.has(name), read };
 }
 
-function openShards(root: string): WeightStore {
-  const path = join(root, INDEX_FILE);
-  const shardOf = parseWeightIndex(readJson(path, 'a safetensors index'), path);
+function openShards(root: string, format: Format): WeightStore {
+  const path = join(root, format.index);
+  const shardOf = parseWeightIndex(readJson(path, 'an index of weights'), path);
   const names = [...new Set(shardOf.values())].sort();
   const missing = names.filter(name => !existsSync(join(root, name)));
   if (missing.length > 0) throw new LlavaError(`${path}: expected the shards it names, got no ${listNames(missing)}`);
-  const shards = new Map(names.map(name => [name, openSafetensors(join(root, name))]));
+  const shards = new Map(names.map(name => [name, format.open(join(root, name))]));
   const entries = new Map([...shards.values()].flatMap(shard => [...shard.entries]));
   const lost: string[] = [];
   for (const [tensor, shard] of shardOf) {

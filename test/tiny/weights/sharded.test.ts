@@ -82,8 +82,9 @@ test('a name that is not there: the nearest is named', () => {
 
 test('no weights, no folder', () => {
   const folder = temporaryFolder();
-  const expected = `expected model.safetensors or ${INDEX}`;
-  expect(refusal(() => openWeights(folder))).toBe(`${folder}: ${expected}, got neither of them`);
+  const torch = 'pytorch_model.bin or pytorch_model.bin.index.json';
+  const expected = `expected model.safetensors or ${INDEX}, ${torch}`;
+  expect(refusal(() => openWeights(folder))).toBe(`${folder}: ${expected}, got none of them`);
   const missing = join(folder, 'none', 'deeper');
   expect(refusal(() => openWeights(missing))).toBe(`${missing}: ${expected}, got no such folder`);
 });
