@@ -1,6 +1,7 @@
 export { type Answer, collectAnswer, textOf } from './answer.ts';
 export { chooseTemplate } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
+export * from './convert/index.ts';
 export { describeModel, type MemoryNeed, type ModelDescription, type PartDescription } from './describe.ts';
 export { exportOnnx, type OnnxExportOptions, type OnnxStorage } from './export-onnx.ts';
 export {

@@ -4,6 +4,7 @@ export { Fields, type JsonObject } from './fields.ts';
 export * from './image-layout.ts';
 export { initialTensor } from './init.ts';
 export * from './language/llama.ts';
+export { LAYOUTS, type Layout, storedName } from './layout-names.ts';
 export * from './llava.ts';
 export { projector } from './projector.ts';
 export * from './vision/clip.ts';

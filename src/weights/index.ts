@@ -1,9 +1,17 @@
 export * from './atomic.ts';
+export { fileError, makeFolders } from './files.ts';
 export * from './gguf/index.ts';
 export { parseJson, readJson } from './json.ts';
 export * from './llama2c.ts';
 export * from './safetensors.ts';
-export { type Header, type HeaderTensor, type Metadata, parseHeader, parseHeaderLength } from './safetensors-header.ts';
+export {
+  byteLengthOf,
+  type Header,
+  type HeaderTensor,
+  type Metadata,
+  parseHeader,
+  parseHeaderLength,
+} from './safetensors-header.ts';
 export * from './select.ts';
 export * from './sharded.ts';
 export * from './tensor-entry.ts';

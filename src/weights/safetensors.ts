@@ -4,6 +4,7 @@
  * one tensor at a time and lays files out byte for byte as the Rust writer does.
  */
 
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { assert, type DType, type HostTensor, tensorBytes } from '../core/index.ts';
 import { writeFileAtomic } from './atomic.ts';
@@ -84,6 +85,27 @@ export async function writeSafetensors(
   await writeFileAtomic(path, async write => {
     await write(header);
     for (const source of ordered) await write(await readSource(source));
+  });
+}
+
+/**
+ * Whether `path` is a file that {@link writeSafetensors} has written of tensors of these names, types and shapes. Files are
+ * renamed into place when they are whole, so that their header and length tell.
+ */
+export function holdsSafetensors(
+  path: string,
+  tensors: Iterable<TensorSource>,
+  { metadata = {} }: { readonly metadata?: Metadata } = {},
+): boolean {
+  if (!existsSync(path)) return false;
+  const ordered = layoutOrder(tensors);
+  const header = buildHeader(ordered, metadata);
+  const dataBytes = ordered.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  return withFile(resolve(path), EXPECTED, file => {
+    if (file.size !== header.length + dataBytes) return false;
+    const found = new Uint8Array(header.length);
+    readFully(file, found, 0);
+    return Buffer.compare(found, header) === 0;
   });
 }
 

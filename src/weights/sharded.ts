@@ -11,7 +11,13 @@ import { type HostTensor, LlavaError, nearestName } from '../core/index.ts';
 import { recoverFolder, writeFileAtomic } from './atomic.ts';
 import { fileError, listNames, makeFolders } from './files.ts';
 import { readJson } from './json.ts';
-import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from './safetensors.ts';
+import {
+  holdsSafetensors,
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorSource,
+  writeSafetensors,
+} from './safetensors.ts';
 import { byteLengthOf, type Metadata } from './safetensors-header.ts';
 import { readTensor, type WeightEntry } from './tensor-entry.ts';
 import { openTorch } from './torch/torch-file.ts';
@@ -134,23 +140,38 @@ function isPlainFileName(name: string): boolean {
   return /^[^/\\:\p{Cc}]+$/u.test(name) && name !== '.' && name !== '..';
 }
 
+/** How {@link saveWeights} writes. */
+export interface SaveWeightsOptions {
+  /** Most bytes of tensor data in a shard; a larger tensor gets one of its own. Default 5e9. */
+  readonly maxShardBytes?: number;
+  /** Default `{ format: 'pt' }`. */
+  readonly metadata?: Metadata;
+  /** Keeps the shards that an interrupted save of the same tensors has finished. Default false: writes all. */
+  readonly resume?: boolean;
+  /** Called with each shard that `resume` keeps. */
+  readonly onKept?: (tensors: readonly TensorSource[]) => void;
+}
+
 /**
- * Writes weights into an existing or new folder, in shards of at most `maxShardBytes` of tensor data (default 5e9; a larger
- * tensor gets a shard of its own), and removes weight files of an earlier save. File by file, not as a whole: to replace
- * a checkpoint, call it within `saveFolderAtomic`.
+ * Writes weights into an existing or new folder, in shards, and removes weight files of an earlier save. File by file, not
+ * as a whole: to replace a checkpoint, call it within `saveFolderAtomic`. The index comes last.
  * @throws LlavaError on a full disk or a place that is not writable
  */
 export async function saveWeights(
   folder: string,
   tensors: Iterable<TensorSource>,
-  options: { readonly maxShardBytes?: number; readonly metadata?: Metadata } = {},
+  options: SaveWeightsOptions = {},
 ): Promise<void> {
   const { maxShardBytes, metadata } = { maxShardBytes: 5e9, metadata: { format: 'pt' }, ...options };
   const shards = planShards(tensors, maxShardBytes);
   const names = shards.map((_, i) => shardName(i, shards.length));
   try {
     await makeFolders(resolve(folder));
-    for (const [i, shard] of shards.entries()) await writeSafetensors(join(folder, names[i]!), shard, { metadata });
+    for (const [i, shard] of shards.entries()) {
+      const file = join(folder, names[i]!);
+      if (options.resume && holdsSafetensors(file, shard, { metadata })) options.onKept?.(shard);
+      else await writeSafetensors(file, shard, { metadata });
+    }
     if (shards.length > 1) await writeFileAtomic(join(folder, INDEX_FILE), buildIndex(shards, names));
     await removeOthers(folder, shards.length > 1 ? [...names, INDEX_FILE] : names);
   } catch (error) {

@@ -60,14 +60,16 @@ export function originalTower(json: unknown): string | undefined {
 
 /**
  * Parses an original configuration.
- * @param tower the configuration of the vision tower's repository; without one the tower must be a known one
+ * @param tower the configuration of the vision tower's repository; without one the file must state it as `vision_config`,
+ * as this library writes it, or the tower must be a known one
  */
 export function parseOriginalLlava(json: unknown, where: string, tower?: JsonObject): LlavaConfig {
   const fields = new Fields(json, where);
   const type = fields.string('model_type');
   const name = originalTower(json)!;
   for (const key of ['mm_vision_tower', 'vision_tower']) fields.value(key);
-  const vision = parseVisionConfig(towerJson(name, where, tower), `${where}: vision tower ${name}`);
+  const stated = tower ?? fields.optionalObject('vision_config');
+  const vision = parseVisionConfig(towerJson(name, where, stated), `${where}: vision tower ${name}`);
   const { square, anyres } = parseAspect(fields, 'image_aspect_ratio', vision.imageSize);
   return checkedLlava(where, {
     modelType: 'llava',

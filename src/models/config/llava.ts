@@ -67,7 +67,7 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
     visionFeatureLayers: parseFeatureLayers(fields, 'vision_feature_layer', vision),
     visionFeatureSelect: parseStrategy(fields, vision),
     ...pictures,
-    usesImageMarkers: false,
+    usesImageMarkers: fields.boolean('mm_use_im_start_end', false),
     imageTokenId: fields.integer('image_token_index', fields.integer('image_token_id', 32000)),
     extra: fields.rest(),
   });

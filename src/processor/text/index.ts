@@ -4,6 +4,7 @@ export * from './prompt.ts';
 export { TEMPLATES, type Template, type TemplateName } from './template-table.ts';
 export * from './templates.ts';
 export type { AddedToken, DecodeOptions, DecodeStream, EncodeOptions, Tokenizer } from './tokenizer.ts';
+export { changedTokenizerFiles, TOKENIZER_FILES, type TokenChange } from './tokenizer-files.ts';
 export { type TokenizerJsonOptions, tokenizerFromJson } from './tokenizer-json.ts';
 export {
   type Llama2cPiece,
