@@ -4,4 +4,5 @@ export * from './indexing.ts';
 export * from './linalg.ts';
 export * from './movement.ts';
 export * from './nn.ts';
+export * from './quantized.ts';
 export * from './reduction.ts';

@@ -242,3 +242,52 @@ export function cachedAttention(operands: readonly Nd[], window: number): Cached
 /** [B, T, H·D] → [B, H, T, D]. */
 const splitHeads = (x: Nd, width: number): Nd =>
   build([x.shape[0]!, x.shape[2]! / width, x.shape[1]!, width], ([b, h, t, d]) => get(x, [b!, t!, h! * width + d!]));
+
+function roundHalfEven(x: number): number {
+  const below = Math.floor(x);
+  const rest = x - below;
+  return rest === 0.5 ? below + (below % 2) : Math.round(x);
+}
+
+/** Whole multiples of max|row|/levels in each row, in f32 as a kernel would find them. */
+const quantized = (x: Nd, levels: number): Nd =>
+  mapRows(x, row => {
+    const scale = Math.fround(Math.max(...row.map(Math.abs)) * Math.fround(1 / levels));
+    return row.map(v => roundHalfEven(Math.fround(v / scale)));
+  });
+
+export const byteRows = (x: Nd): Nd => unary(q => q + 128)(quantized(x, 127));
+
+/** q = 256·high + low, low from −128 to 127: the high bytes of all rows, then the low ones. */
+export function twoByteRows(x: Nd): Nd {
+  const q = quantized(x, 127 * 256);
+  const high = unary(v => Math.floor((v + 128) / 256))(q);
+  const low = build(q.shape, index => get(q, index) - 256 * get(high, index));
+  return unary(v => v + 128)(concat([high, low], 0));
+}
+
+export const integerMatMul = (codes: Nd, weight: Nd, scale: Nd): Nd =>
+  build([codes.shape[0]!, weight.shape[1]!], ([row, column]) =>
+    sum(
+      Array.from(
+        { length: weight.shape[0]! },
+        (_, k) => (get(codes, [row!, k]) - 128) * get(weight, [k, column!]) * get(scale, [column!]),
+      ),
+    ),
+  );
+
+/** Codes are packed along a row's inputs, the first of two in the low half of a byte. */
+export function blockMatMul(x: Nd, packed: Nd, scale: Nd, bits: 4 | 8): Nd {
+  const perByte = 8 / bits;
+  const blockSize = packed.shape[2]! * perByte;
+  const weight = (row: number, k: number): number => {
+    const [block, within] = [Math.floor(k / blockSize), k % blockSize];
+    const byte = get(packed, [row, block, Math.floor(within / perByte)]);
+    const code = Math.floor(byte / 2 ** (bits * (within % perByte))) % 2 ** bits;
+    return (code - 2 ** (bits - 1)) * get(scale, [row, block]);
+  };
+  const [lead, width] = [x.shape.slice(0, -1), x.shape.at(-1)!];
+  return build([...lead, packed.shape[0]!], index =>
+    sum(Array.from({ length: width }, (_, k) => get(x, [...index.slice(0, -1), k]) * weight(index.at(-1)!, k))),
+  );
+}

@@ -164,4 +164,17 @@ export const REJECTS: Readonly<Record<string, readonly (() => unknown)[]>> = {
     attention({ totalLength: typed('i32', 1) }),
     attention({ cosTable: f(8, 16) }),
   ],
+  quantizeRows: [() => g.quantizeRows(f(3), 8), () => g.quantizeRows(ints(2, 3), 8)],
+  integerMatMul: [
+    () => g.integerMatMul(typed('i8', 2, 3), typed('i8', 3, 4), f(4)),
+    () => g.integerMatMul(typed('u8', 2, 3), typed('u8', 3, 4), f(4)),
+    () => g.integerMatMul(typed('u8', 2, 3), typed('i8', 4, 3), f(3)),
+    () => g.integerMatMul(typed('u8', 2, 3), typed('i8', 3, 4), f(3)),
+  ],
+  blockMatMul: [
+    () => g.blockMatMul(f(2, 32), typed('u8', 5, 1, 32), f(5, 1), { bits: 4, blockSize: 32 }),
+    () => g.blockMatMul(f(2, 64), typed('u8', 5, 1, 16), f(5, 1), { bits: 4, blockSize: 32 }),
+    () => g.blockMatMul(f(2, 32), typed('u8', 5, 1, 16), f(5, 2), { bits: 4, blockSize: 32 }),
+    () => g.blockMatMul(f(2, 32), typed('i8', 5, 1, 16), f(5, 1), { bits: 4, blockSize: 32 }),
+  ],
 };
