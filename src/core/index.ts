@@ -1,3 +1,4 @@
+export * from './cache-folder.ts';
 export * from './dtype.ts';
 export * from './errors.ts';
 export * from './rng.ts';

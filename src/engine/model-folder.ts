@@ -11,6 +11,9 @@ import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
   blocksFor,
   decoderGraph,
+  Fields,
+  type FormatPlan,
+  formatPlan,
   hasImageNewline,
   type JsonObject,
   type LlamaConfig,
@@ -18,10 +21,15 @@ import {
   nameRules,
   ourName,
   parseModelConfig,
+  parseQuantization,
+  type Quantization,
   visionGraph,
 } from '../models/index.ts';
 import { type ImageMode, type ImageSettings, parseImageSettings } from '../processor/index.ts';
 import { checkTensors, isStored, openWeights, readJson, readTensor, type WeightEntry } from '../weights/index.ts';
+
+/** Where `config.json` says how this library has stored the linear layers. */
+export const QUANTIZATION_KEY = 'llava_ts_quantization';
 
 /** How the pictures of a model are made square and normalised. */
 export interface ImageRule {
@@ -43,6 +51,8 @@ export interface ModelFiles {
   readonly template: string | undefined;
   /** Tokens that end an answer, as the files say; empty when they say nothing. */
   readonly eosIds: readonly number[];
+  /** Absent for a model whose weights are all float. */
+  readonly quantization: Quantization | undefined;
 }
 
 /** A model's files, read but for the weights themselves. */
@@ -74,7 +84,13 @@ export function readModelFiles(folder: string): ModelFiles {
     image: config.modelType === 'llava' ? imageRule(root, config) : undefined,
     template: typeof json.conversation_template === 'string' ? json.conversation_template : undefined,
     eosIds: eosIds(root, json),
+    quantization: quantizationOf(json, file),
   };
+}
+
+function quantizationOf(json: JsonObject, file: string): Quantization | undefined {
+  const section = new Fields(json, file).optionalObject(QUANTIZATION_KEY);
+  return section && parseQuantization(section, `${file}: ${QUANTIZATION_KEY}`);
 }
 
 /** The first of the files that says something about images, else what CLIP was trained with. */
@@ -137,10 +153,13 @@ export interface ModelGraphs {
   readonly vision: Graph | undefined;
 }
 
-/** Builds both graphs. */
-export function modelGraphs({ config, language }: ModelFolder): ModelGraphs {
-  if (config.modelType !== 'llava') return { decoder: decoderGraph(language, ''), vision: undefined };
-  return { decoder: decoderGraph(language, 'language_model'), vision: visionGraph(config) };
+/** Builds both graphs, with the linear layers in the form that the files say, or that of `plan`. */
+export function modelGraphs(
+  { config, language, quantization }: ModelFiles,
+  plan: FormatPlan | undefined = quantization && formatPlan(quantization),
+): ModelGraphs {
+  if (config.modelType !== 'llava') return { decoder: decoderGraph(language, '', plan), vision: undefined };
+  return { decoder: decoderGraph(language, 'language_model', plan), vision: visionGraph(config, plan) };
 }
 
 /**
@@ -154,10 +173,11 @@ export function paramSources(
   const params = new Map(graphs.flatMap(graph => graph.params).map(param => [param.name, param]));
   const expected = Array.from(params.values(), ({ name, shape }) => ({ name, shape: shape as readonly number[] }));
   checkTensors(folder, weights, expected, { ignore: unusedWeights(config) });
-  return ({ name }) => {
+  return ({ name, dtype: wanted }) => {
     const entry = weights.get(name)!;
     const { dtype, file } = entry;
-    if (!isFloat(dtype)) throw new LlavaError(`${file}: expected float weights, got ${name} of type ${dtype}`);
+    const fits = isFloat(wanted) ? isFloat(dtype) : dtype === wanted;
+    if (!fits) throw new LlavaError(`${file}: expected ${wanted} weights, got ${name} of type ${dtype}`);
     if (!isStored(entry)) return { kind: 'host', tensor: readTensor(entry) };
     return { kind: 'file', dtype, file, offset: entry.offset, byteLength: entry.byteLength };
   };

@@ -5,18 +5,24 @@
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
-import type { LlamaConfig, LlavaConfig } from '../models/index.ts';
+import { type LlamaConfig, type LlavaConfig, WEIGHT_FORMATS, type WeightFormat } from '../models/index.ts';
 import type { ImageLimits, Processor } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
+import { quantizedFolder } from './quantize.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
 
 /** How a model is loaded. */
 export interface LoadOptions {
   /** Threads of a computation. Default: all cores the process may use. */
   readonly threads?: number;
+  /**
+   * Form of the linear layers' weights. Default: as they are stored. A model that is stored in floats is quantised once, into
+   * the cache.
+   */
+  readonly quant?: WeightFormat;
   /** Conversation template by name. Default: the one the model was trained with, as far as its files or name tell. */
   readonly template?: string;
   /** Largest image that is read, width × height. Default 100,000,000. */
@@ -27,7 +33,7 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-const LOAD_OPTIONS = ['threads', 'template', 'maxPixels', 'maxSide', 'signal'];
+const LOAD_OPTIONS = ['threads', 'quant', 'template', 'maxPixels', 'maxSide', 'signal'];
 
 /** The executables of a model. */
 interface Executables {
@@ -90,7 +96,8 @@ export class LlavaModel implements Disposable {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LlavaModel> {
   checkLoadOptions(options);
   throwIfAborted(options.signal, `load ${path}`);
-  const folder = openModelFolder(path);
+  const { quant, signal } = options;
+  const folder = openModelFolder(quant ? await quantizedFolder(path, quant, signal ? { signal } : {}) : path);
   const executables = compileParts(folder, options.threads);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
@@ -107,11 +114,17 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 
 function checkLoadOptions(options: LoadOptions): void {
   rejectUnknownKeys('options', options, LOAD_OPTIONS);
+  if (options.quant !== undefined) checkQuant(options.quant);
   for (const name of ['threads', 'maxPixels', 'maxSide'] as const) {
     const value = options[name] ?? 1;
     const valid = Number.isInteger(value) && value >= 1;
     if (!valid) throw new LlavaError(`option ${name}: expected an integer of at least 1, got ${value}`);
   }
+}
+
+function checkQuant(quant: string): void {
+  if ((WEIGHT_FORMATS as readonly string[]).includes(quant)) return;
+  throw new LlavaError(`option quant: expected one of ${WEIGHT_FORMATS.join(', ')}, got ${quant}`);
 }
 
 function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {

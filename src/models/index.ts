@@ -7,6 +7,7 @@ export * from './language/llama.ts';
 export { LAYOUTS, type Layout, storedName } from './layout-names.ts';
 export * from './llava.ts';
 export { projector } from './projector.ts';
+export * from './quantization.ts';
 export * from './vision/clip.ts';
 export { blocksFor, visionPooled } from './vision/tower.ts';
 export { CLIP_NAMES, LLAMA_NAMES, LLAVA_NAMES, type NameRule, nameRules, ourName } from './weight-names.ts';

@@ -21,7 +21,15 @@ import {
   slice,
   type Value,
 } from '../graph/index.ts';
-import { causalMask, dynamicRotaryTables, lengthOf, type RotaryTables, rotaryTables, Scope } from '../nn/index.ts';
+import {
+  causalMask,
+  dynamicRotaryTables,
+  type FormatPlan,
+  lengthOf,
+  type RotaryTables,
+  rotaryTables,
+  Scope,
+} from '../nn/index.ts';
 import { hasImageNewline, type LlamaConfig, type LlavaConfig, layerWindow } from './config/index.ts';
 import {
   type AttentionContext,
@@ -93,9 +101,9 @@ function imageNewline(scope: Scope, { language }: LlavaConfig): Value {
  * Inference, first half: input `pixels` [N, 3, S, S] of N tiles, output `features` [N, P, D] and, of models that have it,
  * the vector `newline` [1, D]. See `image-layout.ts` for the rows that they become.
  */
-export function visionGraph(config: LlavaConfig): Graph {
+export function visionGraph(config: LlavaConfig, plan?: FormatPlan): Graph {
   const side = config.vision.imageSize;
-  const scope = new Scope();
+  const scope = new Scope('', plan);
   const features = imageFeatures(scope, input('pixels', 'f32', [dim('N'), 3, side, side]), config);
   return buildGraph({ features, ...(hasImageNewline(config) && { newline: imageNewline(scope, config) }) });
 }
@@ -105,8 +113,9 @@ export function visionGraph(config: LlavaConfig): Graph {
  * `lastPosition` [B], `totalLength`, `past.*`, and where {@link hasDynamicRotation} `rotaryLength`; outputs: `logits`
  * [R, vocabulary], `present.*`.
  * @param prefix where the causal model's weights are: `language_model` inside a LLaVA, '' alone
+ * @param plan form of each linear layer's weight; by default all are float
  */
-export function decoderGraph(config: LlamaConfig, prefix: string): Graph {
+export function decoderGraph(config: LlamaConfig, prefix: string, plan?: FormatPlan): Graph {
   const [batch, capacity] = ['B', 'P'].map(dim) as [Dim, Dim];
   const inputs = sequenceInputs(batch, dim('T'));
   const features = input('features', 'f32', [dim('M'), config.hiddenSize]);
@@ -119,7 +128,7 @@ export function decoderGraph(config: LlamaConfig, prefix: string): Graph {
       ? dynamicRotaryTables(capacity, cast(input('rotaryLength', 'i32', []), 'f32'), config)
       : rotaryTables(config.contextLength, config),
   };
-  const { logits, present } = decode(new Scope(prefix), inputs, features, config, context);
+  const { logits, present } = decode(new Scope(prefix, plan), inputs, features, config, context);
   return buildGraph({ logits, ...cacheOutputs(present) });
 }
 

@@ -1,14 +1,7 @@
-/** @file Layers with weights: linear, embedding and the two norms. Shapes follow PyTorch's checkpoints. */
+/** @file Layers with weights besides linear ones: embedding and the two norms. Shapes follow PyTorch's checkpoints. */
 
-import { add, gather, layerNorm as layerNormOp, matMul, rmsNorm as rmsNormOp, type Value } from '../graph/index.ts';
+import { gather, layerNorm as layerNormOp, rmsNorm as rmsNormOp, type Value } from '../graph/index.ts';
 import type { Scope } from './scope.ts';
-
-/** x·Wᵀ + b over the last axis, W [outFeatures, inFeatures]. Bias is on unless switched off. */
-export function linear(scope: Scope, x: Value, outFeatures: number, options: { bias?: boolean } = {}): Value {
-  const inFeatures = x.shape.at(-1) as number;
-  const product = matMul(x, scope.param('weight', [outFeatures, inFeatures]), { transB: true });
-  return (options.bias ?? true) ? add(product, scope.param('bias', [outFeatures])) : product;
-}
 
 /** Rows of a [count, width] table at integer `ids` of any shape. */
 export function embedding(scope: Scope, ids: Value, count: number, width: number): Value {

@@ -3,6 +3,7 @@ export { fileError, makeFolders } from './files.ts';
 export * from './gguf/index.ts';
 export { parseJson, readJson } from './json.ts';
 export * from './llama2c.ts';
+export * from './quantize.ts';
 export * from './safetensors.ts';
 export {
   byteLengthOf,

@@ -4,15 +4,20 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions } from '../../engine/index.ts';
+import type { WeightFormat } from '../../models/index.ts';
 
 /** The demo model that the package carries. */
 const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
+
+/** Forms of the weights; spelt out here because importing them would load the graph before `--help` is shown. */
+export const WEIGHT_FORMATS: readonly WeightFormat[] = ['float', 'w8a8', 'w8a16', 'int8', 'int4'];
 
 /** Values of {@link addModelOptions}. */
 export interface ModelValues {
   readonly model: string;
   readonly template?: string;
   readonly threads?: number;
+  readonly quant?: WeightFormat;
   readonly maxPixels?: number;
   readonly maxSide?: number;
 }
@@ -52,6 +57,11 @@ export function addModelOptions(command: Command): Command {
   return command
     .addOption(new Option('--model <folder>', 'the model').default(DEMO_MODEL, 'the demo model of this package'))
     .option('--template <name>', "conversation template (default: the model's own)")
+    .addOption(
+      new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache').choices(
+        WEIGHT_FORMATS,
+      ),
+    )
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .addOption(numberOption('--max-pixels', 'largest image, width × height (default: 100000000)'))
     .addOption(numberOption('--max-side', 'largest side of an image, pixels (default: 65535)'));
@@ -71,8 +81,8 @@ export function addGenerationOptions(command: Command): Command {
 }
 
 /** The parts of the command line's values that loading a model reads. */
-export function loadOptions({ template, threads }: ModelValues, signal: AbortSignal): LoadOptions {
-  return { signal, ...(template !== undefined && { template }), ...(threads !== undefined && { threads }) };
+export function loadOptions({ template, threads, quant }: ModelValues, signal: AbortSignal): LoadOptions {
+  return { signal, ...(template && { template }), ...(threads !== undefined && { threads }), ...(quant && { quant }) };
 }
 
 const GENERATION_KEYS = [

@@ -128,9 +128,12 @@ export function llamaDecoder(scope: Scope, embeds: Value, config: LlamaConfig, c
 export function llamaLogits(scope: Scope, hidden: Value, rows: Value, config: LlamaConfig): Value {
   const [batch, tokens, width] = hidden.shape as [Dim, Dim, number];
   const chosen = gather(reshape(hidden, [shapeSize([batch, tokens]), width]), rows);
-  const name = config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
-  const weight = scope.at(name).param('weight', [config.vocabSize, config.hiddenSize]);
-  return matMul(chosen, weight, { transB: true });
+  const head = scope.at('lm_head');
+  // A quantised head has weights of its own even where it is tied: the embedding's rows are looked up as floats.
+  if (!config.tieWordEmbeddings || head.weightFormat() !== 'float')
+    return linear(head, chosen, config.vocabSize, { bias: false });
+  const table = scope.at('model.embed_tokens').param('weight', [config.vocabSize, config.hiddenSize]);
+  return matMul(chosen, table, { transB: true });
 }
 
 /** Cache inputs of every layer, named `past.<layer>.key|value`, [B, K, P, D]. */

@@ -1,7 +1,7 @@
 /** @file Everything about the emoji data set that stays in memory: concepts, rendered drawings, where test drawings are. */
 
 import { join } from 'node:path';
-import { LlavaError } from '../../../core/index.ts';
+import { cacheFolder, LlavaError } from '../../../core/index.ts';
 import { type Drawing, listDrawings, loadAtlas } from './atlas.ts';
 import {
   buildConcepts,
@@ -12,7 +12,7 @@ import {
   readNames,
   selectConcepts,
 } from './concepts.ts';
-import { cacheFolder, type FetchOptions, fetchPackages } from './fetch.ts';
+import { type FetchOptions, fetchPackages } from './fetch.ts';
 import { type IconSet, readIcons } from './icons.ts';
 import { NAMES_PACKAGE, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
 

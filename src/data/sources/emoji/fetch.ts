@@ -5,9 +5,8 @@
 
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { LlavaError, throwIfAborted } from '../../../core/index.ts';
+import { cacheFolder, LlavaError, throwIfAborted } from '../../../core/index.ts';
 import type { NpmPackage } from './packages.ts';
 
 /** Where {@link fetchPackages} keeps things. */
@@ -19,11 +18,6 @@ export interface FetchOptions {
   readonly signal?: AbortSignal;
   /** Told once before something is downloaded. */
   readonly onDownload?: (names: readonly string[]) => void;
-}
-
-/** The default cache folder: `$XDG_CACHE_HOME/llava-ts`, else `~/.cache/llava-ts`. */
-export function cacheFolder(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'llava-ts');
 }
 
 /**

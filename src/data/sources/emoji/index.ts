@@ -10,7 +10,7 @@ export {
   INSTRUCT_KINDS,
   type InstructKind,
 } from './emoji-source.ts';
-export { cacheFolder, type FetchOptions, fetchPackages } from './fetch.ts';
+export { type FetchOptions, fetchPackages } from './fetch.ts';
 export { type NpmPackage, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
 export { QUESTION_KINDS, type QuestionKind } from './phrases.ts';
 export { type EmojiTestOptions, emojiTest, type TestQuestion } from './test-set.ts';

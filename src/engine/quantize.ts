@@ -1,0 +1,216 @@
+/**
+ * @file Writes a model with its linear layers quantised, tensor by tensor: in memory are one layer's weights at a time. Also
+ * keeps such copies in the cache, for models that are asked for in a form they are not stored in.
+ */
+
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { cacheFolder, LlavaError, nearestName, sizeOf, throwIfAborted } from '../core/index.ts';
+import {
+  BLOCK_SIZE,
+  fitsFormat,
+  formatPlan,
+  formatQuantization,
+  type Quantization,
+  type WeightFormat,
+} from '../models/index.ts';
+import {
+  type QuantizedMatrix,
+  quantizeBlocksOf,
+  quantizeRowsOf,
+  readTensor,
+  saveFolderAtomic,
+  saveWeights,
+  type TensorSource,
+  type WeightEntry,
+} from '../weights/index.ts';
+import { type ModelFolder, modelGraphs, openModelFolder, paramSources, QUANTIZATION_KEY } from './model-folder.ts';
+
+/** What {@link quantizeModel} is told. */
+export interface QuantizeOptions {
+  readonly quantization: Quantization;
+  /** Parameters written so far, and in all. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A linear layer of a model. */
+export interface LinearLayer {
+  /** Its path in our names, e.g. `language_model.model.layers.0.mlp.up_proj`. */
+  readonly path: string;
+  /** The weight [outputs, inputs]; a tied head's is the embedding. */
+  readonly weight: string;
+  readonly outputs: number;
+  readonly inputs: number;
+}
+
+/** The linear layers of a model, in the order of the graphs. */
+export function linearLayers(folder: ModelFolder): LinearLayer[] {
+  const paths = new Set<string>();
+  const { decoder, vision } = modelGraphs(folder, path => {
+    paths.add(path);
+    return 'float';
+  });
+  const shapes = new Map([decoder, vision].flatMap(graph => graph?.params ?? []).map(p => [p.name, p.shape]));
+  return Array.from(paths, path => {
+    const own = `${path}.weight`;
+    const weight = shapes.has(own) ? own : path.replace(/lm_head$/, 'model.embed_tokens.weight');
+    const [outputs, inputs] = shapes.get(weight) as [number, number];
+    return { path, weight, outputs, inputs };
+  });
+}
+
+/** Form of each layer: that of the plan where the layer's size allows it, else float. */
+function resolveFormats(layers: readonly LinearLayer[], quantization: Quantization): Map<string, WeightFormat> {
+  const plan = formatPlan(quantization);
+  for (const [pattern] of quantization.exceptions) {
+    const alone = formatPlan({ format: 'float', exceptions: [[pattern, 'w8a8']] });
+    if (layers.some(({ path }) => alone(path) !== 'float')) continue;
+    const nearest = nearestName(
+      pattern,
+      layers.map(layer => layer.path),
+    );
+    throw new LlavaError(`quantization: expected a layer of the model, got ${pattern} (nearest: ${nearest ?? 'none'})`);
+  }
+  return new Map(
+    layers.map(({ path, inputs }) => [path, fitsFormat(plan(path), inputs) ? plan(path) : 'float'] as const),
+  );
+}
+
+/**
+ * Writes the model in `source` to `target` in the wanted form; everything but the linear layers stays as it is stored.
+ * @throws LlavaError when the source is quantised already, or `target` exists
+ */
+export async function quantizeModel(source: string, target: string, options: QuantizeOptions): Promise<void> {
+  const folder = openModelFolder(source);
+  if (folder.quantization) {
+    throw new LlavaError(`${source}: expected float weights, got ${folder.quantization.format} already`);
+  }
+  if (existsSync(target)) throw new LlavaError(`${target}: expected a new folder, got one that exists`);
+  const layers = linearLayers(folder);
+  const formats = resolveFormats(layers, options.quantization);
+  const sources = watched(tensorSources(folder, layers, formats), options);
+  await saveFolderAtomic(target, async temporary => {
+    await copyOtherFiles(folder.folder, temporary);
+    await saveWeights(temporary, sources);
+    await writeConfig(folder, temporary, options.quantization, formats);
+  });
+}
+
+function tensorSources(
+  folder: ModelFolder,
+  layers: readonly LinearLayer[],
+  formats: ReadonlyMap<string, WeightFormat>,
+): TensorSource[] {
+  const { decoder, vision } = modelGraphs(folder);
+  paramSources(folder, vision ? [decoder, vision] : [decoder]); // throws where weights are missing or misshapen
+  const quantized = layers.filter(({ path }) => formats.get(path) !== 'float');
+  const replaced = new Set(quantized.map(({ path }) => `${path}.weight`));
+  const used = new Set([decoder, vision].flatMap(graph => graph?.params ?? []).map(({ name }) => name));
+  const kept = [...used].filter(name => !replaced.has(name));
+  return [
+    ...kept.map(name => storedSource(name, folder.weights.get(name)!)),
+    ...quantized.flatMap(layer => quantizedSources(layer, formats.get(layer.path)!, folder.weights.get(layer.weight)!)),
+  ];
+}
+
+function storedSource(name: string, entry: WeightEntry): TensorSource {
+  return { name, dtype: entry.dtype, shape: entry.shape, read: () => readTensor(entry) };
+}
+
+/** The codes and the scale of a layer. Each is computed when its turn to be written comes. */
+function quantizedSources(layer: LinearLayer, format: WeightFormat, entry: WeightEntry): TensorSource[] {
+  const { path, outputs, inputs } = layer;
+  const quantized = (): QuantizedMatrix => quantizeMatrix(readTensor(entry), format);
+  const blocks = inputs / BLOCK_SIZE;
+  const scale = (shape: readonly number[]): TensorSource => ({
+    ...{ name: `${path}.weight.scale`, dtype: 'f32', shape, read: () => quantized().scale },
+  });
+  if (format === 'w8a8' || format === 'w8a16') {
+    const codes = { name: `${path}.weight.int8`, dtype: 'i8', shape: [inputs, outputs] } as const;
+    return [{ ...codes, read: () => quantized().codes }, scale([outputs])];
+  }
+  const bits = format === 'int4' ? 4 : 8;
+  const codes = {
+    name: `${path}.weight.int${bits}`,
+    dtype: 'u8',
+    shape: [outputs, blocks, (BLOCK_SIZE * bits) / 8],
+  } as const;
+  return [{ ...codes, read: () => quantized().codes }, scale([outputs, blocks])];
+}
+
+function quantizeMatrix(matrix: Parameters<typeof quantizeRowsOf>[0], format: WeightFormat): QuantizedMatrix {
+  if (format === 'w8a8' || format === 'w8a16') return quantizeRowsOf(matrix);
+  return quantizeBlocksOf(matrix, format === 'int4' ? 4 : 8, BLOCK_SIZE);
+}
+
+/** The same sources, each telling its progress and giving up on a signal. */
+function watched(sources: readonly TensorSource[], { onProgress, signal }: QuantizeOptions): TensorSource[] {
+  const total = sources.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  let done = 0;
+  return sources.map(source => ({
+    ...source,
+    read: async () => {
+      throwIfAborted(signal, 'quantize');
+      const tensor = await source.read();
+      done += sizeOf(source.shape);
+      onProgress?.(done, total);
+      return tensor;
+    },
+  }));
+}
+
+const WEIGHT_FILES = /\.(safetensors|bin|gguf|pt|pth|msgpack|h5|onnx)$|\.index\.json$/;
+
+/** Tokenizer, processor and generation settings. */
+async function copyOtherFiles(from: string, to: string): Promise<void> {
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (entry.isDirectory() || WEIGHT_FILES.test(entry.name)) continue;
+    await copyFile(join(from, entry.name), join(to, entry.name));
+  }
+}
+
+/** Exceptions of the plan that layers' sizes made are written out. */
+async function writeConfig(
+  { folder, name }: ModelFolder,
+  to: string,
+  { format, exceptions }: Quantization,
+  formats: ReadonlyMap<string, WeightFormat>,
+): Promise<void> {
+  const planned = formatPlan({ format, exceptions });
+  const unfit = Array.from(formats).filter(([path, own]) => planned(path) !== own);
+  const section = formatQuantization({ format, exceptions: [...exceptions, ...unfit] });
+  const json = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+  const config = { _name_or_path: name, ...json, [QUANTIZATION_KEY]: section };
+  await writeFile(join(to, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/**
+ * A folder with the model in `source` in the wanted form: the folder itself where it is stored so, else a copy in the cache,
+ * made the first time. Tied to the source's files by their names, sizes and times of change.
+ */
+export async function quantizedFolder(
+  source: string,
+  format: WeightFormat,
+  options: Omit<QuantizeOptions, 'quantization'> = {},
+): Promise<string> {
+  const { folder, quantization } = openModelFolder(source);
+  if ((quantization?.format ?? 'float') === format) return source;
+  if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);
+  const files = (await readdir(folder)).sort().map(name => {
+    const { size, mtimeMs } = statSync(join(folder, name));
+    return [name, size, mtimeMs];
+  });
+  const key = createHash('sha256')
+    .update(JSON.stringify([folder, files, format]))
+    .digest('hex')
+    .slice(0, 16);
+  const parent = join(cacheFolder(), 'quantized');
+  const copy = join(parent, `${basename(folder)}-${format}-${key}`);
+  if (existsSync(join(copy, 'config.json'))) return copy;
+  await mkdir(parent, { recursive: true });
+  await quantizeModel(source, copy, { ...options, quantization: { format, exceptions: [] } });
+  return copy;
+}

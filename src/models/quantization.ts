@@ -1,0 +1,45 @@
+/** @file Which linear layers of a model are stored in which form, and how `config.json` says so. */
+
+import { BLOCK_SIZE, type FormatPlan, WEIGHT_FORMATS, type WeightFormat } from '../nn/index.ts';
+import { Fields, type JsonObject } from './fields.ts';
+
+export { BLOCK_SIZE, type FormatPlan, WEIGHT_FORMATS, type WeightFormat };
+
+/** Form of every linear layer of a model. */
+export interface Quantization {
+  readonly format: WeightFormat;
+  /** Layer paths, `*` standing for any text, and their own form; the last that fits holds. */
+  readonly exceptions: readonly (readonly [pattern: string, format: WeightFormat])[];
+}
+
+/** Parses `{"format": …, "exceptions": {pattern: format, …}}`. `where` names the place in errors. */
+export function parseQuantization(json: JsonObject, where: string): Quantization {
+  const fields = new Fields(json, where);
+  const given = fields.optionalObject('exceptions') ?? {};
+  const exceptions = new Fields(given, `${where}: exceptions`);
+  return {
+    format: fields.choice('format', WEIGHT_FORMATS),
+    exceptions: Object.keys(given).map(pattern => [pattern, exceptions.choice(pattern, WEIGHT_FORMATS)] as const),
+  };
+}
+
+/** What {@link parseQuantization} reads. */
+export function formatQuantization({ format, exceptions }: Quantization): JsonObject {
+  return { format, exceptions: Object.fromEntries(exceptions) };
+}
+
+/** The plan as a function of a layer's path. */
+export function formatPlan({ format, exceptions }: Quantization): FormatPlan {
+  const rules = exceptions.map(([pattern, own]) => ({ pattern: globPattern(pattern), own }));
+  return path => rules.findLast(({ pattern }) => pattern.test(path))?.own ?? format;
+}
+
+function globPattern(glob: string): RegExp {
+  const parts = glob.split('*').map(text => text.replace(/[.+?^${}()|[\]\\]/g, String.raw`\$&`));
+  return new RegExp(`^${parts.join('.*')}$`);
+}
+
+/** Whether a layer of `inputs` inputs can be stored as `format`. */
+export function fitsFormat(format: WeightFormat, inputs: number): boolean {
+  return (format !== 'int4' && format !== 'int8') || inputs % BLOCK_SIZE === 0;
+}

@@ -1,0 +1,209 @@
+/** @file Quantised models: near the float model, stored as asked, loaded without being told. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { f32Tensor, type HostTensor } from '../../../src/core/index.ts';
+import {
+  encodableImage,
+  type LlavaModel,
+  linearLayers,
+  loadModel,
+  openModelFolder,
+  quantizeModel,
+} from '../../../src/engine/index.ts';
+import { imageLayout, parseLlavaConfig, type Quantization, type WeightFormat } from '../../../src/models/index.ts';
+import { quantizeRowsOf } from '../../../src/weights/index.ts';
+import {
+  relativeError,
+  TINY_CONFIG,
+  TINY_JSON,
+  temporaryFolder,
+  tinyPixels,
+  tinyWeights,
+  writeTinyModel,
+} from './tiny-model.ts';
+
+const root = temporaryFolder();
+const source = join(root.path, 'source');
+const all = (format: WeightFormat): Quantization => ({ format, exceptions: [] });
+/** A copy of the tiny model, made once. */
+const copies = new Map<string, Promise<string>>();
+const copyAs = (format: WeightFormat): Promise<string> => {
+  const made = copies.get(format) ?? makeCopy(format);
+  copies.set(format, made);
+  return made;
+};
+
+async function makeCopy(format: WeightFormat): Promise<string> {
+  const target = join(root.path, format);
+  await quantizeModel(source, target, { quantization: all(format) });
+  return target;
+}
+
+/** Logits after a prompt with an image. */
+async function logitsOf(model: LlavaModel): Promise<Float32Array> {
+  const layout = imageLayout(TINY_CONFIG, { width: 24, height: 24 });
+  const [features] = await model.encodeImages([encodableImage({ pixels: tinyPixels(1), layout })]);
+  using sequence = model.sequence(32);
+  const ids = Array.from({ length: 20 }, (_, i) => 5 + i);
+  return (await sequence.read({ ids, images: [{ start: 2, features: features! }] })).slice();
+}
+
+async function logitsIn(folder: string): Promise<Float32Array> {
+  using model = await loadModel(folder, { threads: 1 });
+  return await logitsOf(model);
+}
+
+let float: Float32Array;
+
+beforeAll(async () => {
+  await writeTinyModel(source);
+  float = await logitsIn(source);
+});
+
+afterAll(() => {
+  vi.unstubAllEnvs();
+  root[Symbol.dispose]();
+});
+
+/** Errors of the logits that each form may have. Random weights make them larger than trained ones do. */
+const LIMITS: Readonly<Record<Exclude<WeightFormat, 'float'>, number>> = {
+  w8a8: 0.2,
+  w8a16: 0.12,
+  int8: 0.2,
+  int4: 1.2,
+};
+
+describe.each(Object.entries(LIMITS) as [Exclude<WeightFormat, 'float'>, number][])('%s', (format, limit) => {
+  test('answers nearly as the float model, but not as if nothing were rounded', async () => {
+    const error = relativeError(await logitsIn(await copyAs(format)), float);
+    expect(error).toBeLessThan(limit);
+    expect(error).toBeGreaterThan(1e-4);
+  });
+
+  test('is stored in fewer bytes, embeddings and norms as they were', async () => {
+    const { weights } = openModelFolder(await copyAs(format));
+    expect(weights.get('language_model.model.embed_tokens.weight')!.dtype).toBe('f32');
+    expect(weights.has('language_model.model.layers.0.mlp.up_proj.weight')).toBe(false);
+    const codes = weights.get(
+      `language_model.model.layers.0.mlp.up_proj.weight.${format === 'int4' ? 'int4' : 'int8'}`,
+    )!;
+    expect(codes.dtype).toBe(format.startsWith('w8') ? 'i8' : 'u8');
+  });
+});
+
+test('two bytes of an activation lose next to nothing: what is left is the rounding of the weights', async () => {
+  const folder = join(root.path, 'dequantised');
+  const weights = tinyWeights();
+  const layers = new Set(linearLayers(openModelFolder(source)).map(layer => layer.weight));
+  for (const [name, tensor] of weights) if (layers.has(name)) weights.set(name, rounded(tensor));
+  await writeTinyModel(folder, { weights });
+  const exact = await logitsIn(folder);
+  const error = async (format: WeightFormat) => relativeError(await logitsIn(await copyAs(format)), exact);
+  expect(await error('w8a16')).toBeLessThan(2e-3);
+  expect(await error('w8a8')).toBeGreaterThan(5 * (await error('w8a16')));
+});
+
+/** The matrix that the codes stand for. */
+function rounded(matrix: HostTensor): HostTensor {
+  const [outputs, inputs] = matrix.shape as [number, number];
+  const { codes, scale } = quantizeRowsOf(matrix);
+  const value = (row: number, k: number) => Number(codes.data[k * outputs + row]) * Number(scale.data[row]);
+  return f32Tensor(
+    matrix.shape,
+    Array.from({ length: outputs * inputs }, (_, i) => value(Math.floor(i / inputs), i % inputs)),
+  );
+}
+
+test('layers that do not fit blocks stay float, and config.json says which', async () => {
+  const json = JSON.parse(readFileSync(join(await copyAs('int4'), 'config.json'), 'utf8'));
+  // 48 inputs are no whole number of blocks of 32.
+  const unfit = Object.entries(json.llava_ts_quantization.exceptions);
+  expect(unfit).toEqual([['vision_tower.vision_model.encoder.layers.0.mlp.fc2', 'float']]);
+});
+
+test('a plan gives layers their own form', async () => {
+  const target = join(root.path, 'plan');
+  const exceptions = [
+    ['vision_tower.*', 'float'],
+    ['*.down_proj', 'w8a16'],
+  ] as const;
+  await quantizeModel(source, target, { quantization: { format: 'w8a8', exceptions } });
+  const { weights, quantization } = openModelFolder(target);
+  expect(weights.has('vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight')).toBe(true);
+  expect(quantization).toEqual({ format: 'w8a8', exceptions });
+  expect(relativeError(await logitsIn(target), float)).toBeLessThan(0.1);
+});
+
+test('a tied head gets codes of its own', async () => {
+  const folder = join(root.path, 'tied');
+  const json = { text_config: { ...TINY_JSON.text_config, tie_word_embeddings: true } };
+  const config = parseLlavaConfig({ ...TINY_JSON, ...json }, 'tied');
+  const weights: Map<string, HostTensor> = tinyWeights(config);
+  await writeTinyModel(folder, { json, weights });
+  const target = join(root.path, 'tied-w8a16');
+  await quantizeModel(folder, target, { quantization: all('w8a16') });
+  expect(openModelFolder(target).weights.has('language_model.lm_head.weight.int8')).toBe(true);
+  expect(relativeError(await logitsIn(target), await logitsIn(folder))).toBeLessThan(LIMITS.w8a16);
+});
+
+test('every linear layer of the graphs is found, with its sizes', () => {
+  const layers = linearLayers(openModelFolder(source));
+  expect(layers).toHaveLength(2 * 7 + 1 + 1 * 6 + 2); // decoder blocks, head, the one vision block that is used, projector
+  expect(layers.find(({ path }) => path.endsWith('layers.1.mlp.down_proj'))).toMatchObject({ outputs: 64, inputs: 96 });
+});
+
+describe('option quant', () => {
+  test('makes a copy in the cache, once', async () => {
+    const cache = join(root.path, 'cache');
+    vi.stubEnv('XDG_CACHE_HOME', cache);
+    using first = await loadModel(source, { threads: 1, quant: 'w8a8' });
+    const made = readdirSync(join(cache, 'llava-ts', 'quantized'));
+    expect(made).toHaveLength(1);
+    using second = await loadModel(source, { threads: 1, quant: 'w8a8' });
+    expect(readdirSync(join(cache, 'llava-ts', 'quantized'))).toEqual(made);
+    expect(await logitsOf(second)).toEqual(await logitsOf(first));
+    expect(await logitsOf(first)).toEqual(await logitsIn(await copyAs('w8a8')));
+  });
+
+  test('takes a model that is stored so as it is, and refuses another form', async () => {
+    const folder = await copyAs('w8a8');
+    using model = await loadModel(folder, { threads: 1, quant: 'w8a8' });
+    expect(model.name).toBe('source');
+    await expect(loadModel(folder, { quant: 'int4' })).rejects.toThrow('expected float weights for int4, got w8a8');
+  });
+});
+
+describe('refuses', () => {
+  const target = join(root.path, 'never');
+
+  test('a source that is quantised', async () => {
+    const folder = await copyAs('w8a8');
+    const quantize = quantizeModel(folder, target, { quantization: all('int4') });
+    await expect(quantize).rejects.toThrow(`${folder}: expected float weights, got w8a8 already`);
+  });
+
+  test('a target that exists', async () => {
+    const quantize = quantizeModel(source, source, { quantization: all('int4') });
+    await expect(quantize).rejects.toThrow('expected a new folder, got one that exists');
+  });
+
+  test('exceptions that name no layer', async () => {
+    const exceptions = [['language_model.model.layers.0.mlp.gate', 'float']] as const;
+    const quantize = quantizeModel(source, target, { quantization: { format: 'w8a8', exceptions } });
+    await expect(quantize).rejects.toThrow('nearest: language_model.model.layers.0.mlp.gate_proj');
+  });
+
+  test('to go on after a signal, and leaves nothing', async () => {
+    const controller = new AbortController();
+    const onProgress = () => controller.abort();
+    const quantize = quantizeModel(source, target, {
+      quantization: all('w8a8'),
+      onProgress,
+      signal: controller.signal,
+    });
+    await expect(quantize).rejects.toThrow('quantize');
+    expect(existsSync(target)).toBe(false);
+  });
+});
