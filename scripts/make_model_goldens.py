@@ -69,7 +69,9 @@ def acceptable(ids, margin, end=None):
 def image_points(model, pixels):
     """Tower features that the projector reads, and the projector's output, for images [N, 3, S, S]."""
     config = model.config
-    hidden = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[config.vision_feature_layer]
+    states = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states
+    layers = config.vision_feature_layer
+    hidden = torch.cat([states[layer] for layer in ([layers] if isinstance(layers, int) else layers)], dim=-1)
     features = hidden[:, 1:] if config.vision_feature_select_strategy == "default" else hidden
     return {"vision_features": features, "projected": model.model.multi_modal_projector(features)}
 
@@ -105,12 +107,12 @@ def expand(prompt, image_token, count):
 # ------------------------------------------------------------------------------------------------ writing a family
 
 
-def write_golden(folder, seed, cases, **facts):
+def write_golden(folder, seed, cases, script=SCRIPT, **facts):
     """cases: name → (tensors, facts). Writes golden.json and golden.safetensors."""
     tensors = {f"{case}.{point}": value for case, (points, _) in cases.items() for point, value in points.items()}
     write_tensors(folder / "golden.safetensors", tensors)
     record = {case: {**info, "tensors": {k: list(v.shape) for k, v in points.items()}} for case, (points, info) in cases.items()}
-    write_json(folder / "golden.json", {"source": source(SCRIPT, seed=seed), **facts, "cases": record})
+    write_json(folder / "golden.json", {"source": source(script, seed=seed), **facts, "cases": record})
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     margins = " ".join(f"{case}: {info['smallest_margin']:.4f}" for case, (_, info) in cases.items() if "smallest_margin" in info)
     print(f"{folder.name}: {size / 1000:.0f} KB, seed {seed}, margins {margins}")
@@ -137,9 +139,7 @@ def prompts(config):
 def llava_cases(model, names, case=llava_case):
     """Points of the named cases, or None if a continuation is not acceptable."""
     config = model.config
-    side, image = config.vision_config.image_size, config.image_token_index
-    grid = side // config.vision_config.patch_size
-    count = grid * grid + (config.vision_feature_select_strategy == "full")
+    side, image, count = config.vision_config.image_size, config.image_token_index, config.image_seq_length
     cases = {}
     for name in names:
         prompt = prompts(config)[name]

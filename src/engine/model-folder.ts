@@ -25,7 +25,7 @@ import {
   type Quantization,
   visionGraph,
 } from '../models/index.ts';
-import { type ImageMode, type ImageSettings, parseImageSettings } from '../processor/index.ts';
+import { type ImageMode, type ImageSettings, parseImageSettings, towerImageSettings } from '../processor/index.ts';
 import { checkTensors, isStored, openWeights, readJson, readTensor, type WeightEntry } from '../weights/index.ts';
 
 /** Where `config.json` says how this library has stored the linear layers. */
@@ -93,9 +93,9 @@ function quantizationOf(json: JsonObject, file: string): Quantization | undefine
   return section && parseQuantization(section, `${file}: ${QUANTIZATION_KEY}`);
 }
 
-/** The first of the files that says something about images, else what CLIP was trained with. */
+/** The first of the files that says something about images, else what the tower was trained with. */
 function imageRule(root: string, config: LlavaConfig): ImageRule {
-  const { file, json } = imageSettingsJson(root, config.vision.imageSize);
+  const { file, json } = imageSettingsJson(root, config);
   const settings = parseImageSettings(json, file);
   const side = config.vision.imageSize;
   const tile = settings.centerCrop ?? (settings.resize?.kind === 'exact' ? settings.resize : undefined);
@@ -106,14 +106,14 @@ function imageRule(root: string, config: LlavaConfig): ImageRule {
   return { settings, mode: config.squareMode ?? (settings.padToSquare ? 'pad' : 'square') };
 }
 
-function imageSettingsJson(root: string, side: number): { file: string; json: unknown } {
+function imageSettingsJson(root: string, { vision }: LlavaConfig): { file: string; json: unknown } {
   const file = join(root, 'preprocessor_config.json');
   if (existsSync(file)) return { file, json: readJson(file) };
   // transformers 5 puts all processors into one file.
   const joint = join(root, 'processor_config.json');
   const nested = existsSync(joint) ? (readJson(joint) as JsonObject).image_processor : undefined;
   if (nested) return { file: joint, json: nested };
-  return { file, json: { size: { shortest_edge: side }, crop_size: { width: side, height: side } } };
+  return { file, json: towerImageSettings(vision) };
 }
 
 /** `eos_token_id`, a number or a list, of the first file and level that has it. */

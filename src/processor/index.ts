@@ -11,6 +11,7 @@ export {
   type Rgb,
   type RgbImage,
   solidImage,
+  towerImageSettings,
 } from './image/index.ts';
 export * from './processor.ts';
 export * from './text/index.ts';

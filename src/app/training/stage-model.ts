@@ -16,6 +16,7 @@ import {
   preprocessImage,
   type RgbImage,
   type Tokenizer,
+  towerImageSettings,
 } from '../../processor/index.ts';
 import { clipObjective, languageObjective, llavaObjective, type Objective, type Stage } from '../../train/index.ts';
 import { openCheckpoint } from './initial-weights.ts';
@@ -37,7 +38,7 @@ export function stageModel(stage: Stage, tokenizer: Tokenizer, folderOf: (name: 
   const json = modelJson(stage, tokenizer, folderOf);
   const config = parseModelConfig(json, `stage ${stage.name}`);
   const imageSize = isLanguageConfig(config) ? 0 : config.vision.imageSize;
-  const imageSettings = squareSettings(imageSize);
+  const imageSettings = stageImageSettings(config);
   return {
     config,
     json,
@@ -49,10 +50,12 @@ export function stageModel(stage: Stage, tokenizer: Tokenizer, folderOf: (name: 
   };
 }
 
-/** CLIP's processor at another size. */
-function squareSettings(size: number): ImageSettings {
-  const json = { size: { shortest_edge: size }, crop_size: { height: size, width: size } };
-  return parseImageSettings({ ...json, do_resize: size > 0, do_center_crop: size > 0 }, 'stage');
+/** Those of the tower; a language model alone scales nothing. */
+function stageImageSettings(config: ModelConfig): ImageSettings {
+  const json = isLanguageConfig(config)
+    ? { do_resize: false, do_center_crop: false }
+    : towerImageSettings(config.vision);
+  return parseImageSettings(json, 'stage');
 }
 
 /** The content of `preprocessor_config.json`. */

@@ -9,4 +9,5 @@ export {
   parseImageSettings,
   type ResizeRule,
   type Size,
+  towerImageSettings,
 } from './settings.ts';

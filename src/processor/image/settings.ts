@@ -5,6 +5,7 @@
  */
 
 import { LlavaError } from '../../core/index.ts';
+import type { JsonObject, VisionConfig } from '../../models/index.ts';
 import type { ResampleFilter } from './resize.ts';
 import type { Rgb } from './rgb-image.ts';
 
@@ -48,6 +49,21 @@ export const CLIP_336 = {
   padToSquare: false,
   unknown: {},
 } as const satisfies ImageSettings;
+
+/**
+ * What towers of this kind were trained with, as `preprocessor_config.json` would say it: CLIP keeps the aspect and crops,
+ * SigLIP distorts.
+ */
+export function towerImageSettings({
+  modelType,
+  imageSize,
+}: Pick<VisionConfig, 'modelType' | 'imageSize'>): JsonObject {
+  const square = { height: imageSize, width: imageSize };
+  if (modelType === 'clip_vision_model') return { size: { shortest_edge: imageSize }, crop_size: square };
+  const half = [0.5, 0.5, 0.5];
+  const type = { image_processor_type: 'SiglipImageProcessor' };
+  return { ...type, size: square, do_center_crop: false, image_mean: half, image_std: half };
+}
 
 /** Numbers of PIL.Image.Resampling. */
 const RESAMPLE_CODES: { readonly [K in ResampleFilter]: number } = { lanczos: 1, bilinear: 2, bicubic: 3 };

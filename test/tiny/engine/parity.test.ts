@@ -112,16 +112,27 @@ async function checkLogits(
   }
 }
 
-describe.each(['llava-1.5', 'llava-1.5-full-gqa', 'llava-1.5-odd', 'llava-v1-linear', 'llama', 'llama-tied'])(
-  '%s',
-  family => {
-    test.each(Object.keys(readGolden(family).cases))('%s', async name => {
-      using folder = withTokenizer(family);
-      using model = await loadModel(folder.path, { threads: 1 });
-      await checkCase(model, family, name);
-    });
-  },
-);
+describe.each([
+  'llava-1.5',
+  'llava-1.5-full-gqa',
+  'llava-1.5-odd',
+  'llava-v1-linear',
+  'llava-siglip-qwen2',
+  'llava-clip-layers-mistral',
+  'llama',
+  'llama-tied',
+  'mistral',
+  'qwen2',
+  'llama3-rope-biases',
+  'linear-rope',
+  'dynamic-rope',
+])('%s', family => {
+  test.each(Object.keys(readGolden(family).cases))('%s', async name => {
+    using folder = withTokenizer(family);
+    using model = await loadModel(folder.path, { threads: 1 });
+    await checkCase(model, family, name);
+  });
+});
 
 describe('one model in every layout', () => {
   test.each(['hub', 'hf-4.52', 'hf-5', 'hf-5-memory', 'sharded', 'f16', 'bf16'])('%s', async layout => {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { type HostTensor, hostTensor, i64Tensor, toFloat32 } from '../../../src/core/index.ts';
+import { castFloat, type HostTensor, hostTensor, i64Tensor, toFloat32 } from '../../../src/core/index.ts';
 import { LLAMA_NAMES, LLAVA_NAMES, type NameRule, ourName, parseModelConfig } from '../../../src/models/index.ts';
 import { openSafetensors, openWeights, readTensor } from '../../../src/weights/index.ts';
 
@@ -37,7 +37,7 @@ export function readWeights(folder: string, rules: readonly NameRule[] = LLAVA_N
   for (const name of store.entries.keys()) {
     const ours = ourName(rules, name);
     expect(ours, `no rule for ${name}`).toBeDefined();
-    if (ours) weights.set(ours, store.read(name));
+    if (ours) weights.set(ours, castFloat(store.read(name), 'f32'));
   }
   return weights;
 }

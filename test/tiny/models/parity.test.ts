@@ -1,7 +1,7 @@
 /** @file The training form of each model against transformers: every intermediate point, f32, relative error ≤ 1e-5. */
 
 import { describe, expect, test } from 'vitest';
-import type { HostTensor } from '../../../src/core/index.ts';
+import { type HostTensor, i64Tensor } from '../../../src/core/index.ts';
 import { buildGraph, dim, emitOnnx, input } from '../../../src/graph/index.ts';
 import {
   CLIP_NAMES,
@@ -15,6 +15,7 @@ import {
   llavaForward,
   selectedFeatures,
   sequenceInputs,
+  visionPooled,
 } from '../../../src/models/index.ts';
 import { Scope } from '../../../src/nn/index.ts';
 import { compile } from '../../../src/runtime/index.ts';
@@ -34,7 +35,14 @@ async function run(
   return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.read()]));
 }
 
-describe.each(['llava-1.5', 'llava-1.5-full-gqa', 'llava-1.5-odd', 'llava-v1-linear'])('%s', family => {
+describe.each([
+  'llava-1.5',
+  'llava-1.5-full-gqa',
+  'llava-1.5-odd',
+  'llava-v1-linear',
+  'llava-siglip-qwen2',
+  'llava-clip-layers-mistral',
+])('%s', family => {
   const golden = openGolden(family);
   const config = golden.config as LlavaConfig;
   test.each(Object.keys(golden.cases))('%s: features, merged embeddings and logits', async name => {
@@ -67,15 +75,31 @@ describe.each(['llava-1.5', 'llava-1.5-full-gqa', 'llava-1.5-odd', 'llava-v1-lin
   });
 });
 
-describe.each(['llama', 'llama-tied'])('%s', family => {
-  test('logits', async () => {
+describe.each(['llama', 'llama-tied', 'mistral', 'qwen2', 'llama3-rope-biases', 'linear-rope', 'dynamic-rope'])(
+  '%s',
+  family => {
     const golden = openGolden(family);
     const config = golden.config as LlamaConfig;
-    const logits = llamaForward(new Scope(), sequenceInputs(dim('B'), dim('T')), config);
-    const ids = Array.from(golden.tensor('text_only.input_ids').data, Number);
-    const results = await run({ logits }, readWeights(golden.folder, LLAMA_NAMES), sequenceFeeds(ids, -1));
-    expect(relativeError(results.logits!, golden.tensor('text_only.logits'))).toBeLessThan(TOLERANCE);
-  });
+    test.each(Object.keys(golden.cases))('%s: logits', async name => {
+      const logits = llamaForward(new Scope(), sequenceInputs(dim('B'), dim('T')), config);
+      const ids = Array.from(golden.tensor(`${name}.input_ids`).data, Number);
+      const expected = golden.tensor(`${name}.logits`);
+      const rows = i64Tensor([expected.shape[1]!], [...ids.keys()].slice(-expected.shape[1]!));
+      const feeds = { ...sequenceFeeds(ids, -1), rows };
+      const results = await run({ logits }, readWeights(golden.folder, LLAMA_NAMES), feeds);
+      expect(relativeError(results.logits!, expected)).toBeLessThan(TOLERANCE);
+    });
+  },
+);
+
+test("SigLIP's head", async () => {
+  const golden = openGolden('llava-siglip-qwen2');
+  const { vision } = golden.config as LlavaConfig;
+  const pixels = input('pixels', 'f32', [dim('N'), 3, vision.imageSize, vision.imageSize]);
+  const pooled = visionPooled(new Scope('vision_tower.vision_model'), pixels, vision);
+  const feeds = { pixels: golden.tensor('two_images.pixel_values') };
+  const results = await run({ pooled }, readWeights(golden.folder), feeds);
+  expect(relativeError(results.pooled!, golden.tensor('two_images.pooled'))).toBeLessThan(TOLERANCE);
 });
 
 test('clip: unit embeddings, similarities and loss', async () => {
