@@ -1,4 +1,5 @@
 export * from './atomic.ts';
+export * from './derived/index.ts';
 export { fileError, makeFolders } from './files.ts';
 export * from './gguf/index.ts';
 export { parseJson, readJson } from './json.ts';
@@ -17,3 +18,4 @@ export * from './select.ts';
 export * from './sharded.ts';
 export * from './tensor-entry.ts';
 export { openTorch, parseTorch } from './torch/torch-file.ts';
+export { writeTorch } from './torch/torch-writer.ts';

@@ -109,7 +109,8 @@ export function holdsSafetensors(
   });
 }
 
-async function readSource(source: TensorSource): Promise<Uint8Array> {
+/** The bytes of a tensor to be written, checked against what its source said. */
+export async function readSource(source: TensorSource): Promise<Uint8Array> {
   const tensor = await source.read();
   const bytes = tensorBytes(tensor);
   const same = tensor.dtype === source.dtype && String(tensor.shape) === String(source.shape);

@@ -1,0 +1,71 @@
+/**
+ * @file A model's folder and the base it may need, opened as one set of weights. What a folder is, its files tell: an
+ * adapter, a projector alone, weights that are differences to a base, or all of a model.
+ */
+
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { LlavaError } from '../../core/index.ts';
+import { hasWeights, openWeights, type WeightStore, weightStore } from '../sharded.ts';
+import type { WeightEntry } from '../tensor-entry.ts';
+import { openTorch } from '../torch/torch-file.ts';
+import { applyDelta } from './delta.ts';
+import { applyLora, isLoraFolder, loraBase } from './lora.ts';
+
+/** The projector that stage 1 of LLaVA's training saves. */
+export const PROJECTOR_FILE = 'mm_projector.bin';
+
+const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer.model', 'vocab.json'];
+
+/**
+ * Opens the weights of a folder; reads headers only.
+ * @param base folder of the model that the folder's weights are to be applied to
+ * @throws LlavaError when a base is missing, is not needed or does not fit
+ */
+export function openCheckpoint(folder: string, base?: string): WeightStore {
+  const root = resolve(folder);
+  if (isLoraFolder(root)) return applyLora(root, openBase(root, base, 'an adapter', loraBase(root)));
+  if (hasWeights(root))
+    return base === undefined ? openWeights(root) : applyDelta(openWeights(root), openWeights(base));
+  if (existsSync(join(root, PROJECTOR_FILE))) return applyProjector(root, openBase(root, base, 'a projector alone'));
+  return openWeights(root);
+}
+
+function openBase(folder: string, base: string | undefined, what: string, trainedOn?: string): WeightStore {
+  if (base !== undefined) return openWeights(base);
+  const hint = trainedOn === undefined ? '' : `, which it says is ${JSON.stringify(trainedOn)}`;
+  throw new LlavaError(`${folder}: expected a base model for ${what}${hint}, got none`);
+}
+
+/** The base with the projector of a folder. Names end as in the model; whatever stands before `mm_projector.` is dropped. */
+function applyProjector(folder: string, base: WeightStore): WeightStore {
+  const file = join(folder, PROJECTOR_FILE);
+  const entries = new Map<string, WeightEntry>(base.entries);
+  for (const [stored, entry] of openTorch(file)) {
+    const [, rest] = /mm_projector\.(.*)$/.exec(stored) ?? [];
+    const name = rest === undefined ? stored : `model.mm_projector.${rest}`;
+    if (rest === undefined && !isGrown(entry, base.entries.get(name))) {
+      throw new LlavaError(
+        `${file}: expected a projector and embeddings of the base ${base.folder}, got ${name} [${entry.shape}]`,
+      );
+    }
+    entries.set(name, { ...entry, name });
+  }
+  return weightStore(folder, entries, base.metadata);
+}
+
+/** Embeddings that were trained together with the projector: as many as the base has, or more. */
+function isGrown({ shape }: WeightEntry, base: WeightEntry | undefined): boolean {
+  return base !== undefined && shape.length === 2 && shape[1] === base.shape[1] && shape[0]! >= base.shape[0]!;
+}
+
+/** Where a file of a model lies: in its folder, else in the base's; undefined when in neither. */
+export function checkpointFile(name: string, folder: string, base: string | undefined): string | undefined {
+  return [folder, base].flatMap(root => (root === undefined ? [] : join(root, name))).find(existsSync);
+}
+
+/** The folder that has the tokenizer: the model's, or the base's where the model's has none. */
+export function tokenizerFolder(folder: string, base: string | undefined): string {
+  const has = (root: string): boolean => TOKENIZER_FILES.some(name => existsSync(join(root, name)));
+  return base !== undefined && !has(folder) && has(base) ? base : folder;
+}
