@@ -46,6 +46,20 @@ test('flip mirrors, a quarter turn turns clockwise', () => {
   ]);
 });
 
+test('bending moves rows sideways by a sine, and only rows', () => {
+  const bend = { amplitude: [0.25, 0], waves: 1, phase: 0 } as const;
+  const at = paint(stripes(8), 8, 8, { ...whole(8), bend });
+  // Row 0 is where the sine is 0; row 2, a quarter of a wave on, reads two columns further right.
+  expect([0, 3, 5].map(x => at(x, 0)[0])).toEqual([0, 30, 50]);
+  expect([0, 3, 5].map(x => at(x, 2)[0])).toEqual([20, 50, 70]);
+  expect(at(6, 2)).toEqual([255, 255, 255]);
+});
+
+test('few levels make shading flat', () => {
+  const at = paint(stripes(8), 8, 8, whole(8), { ...PLAIN_LOOK, levels: 5 });
+  expect(Array.from({ length: 8 }, (_, x) => at(x, 4)[0])).toEqual([0, 0, 0, 51, 51, 51, 51, 51]);
+});
+
 test('a smaller copy averages and leaves the rest white', () => {
   const at = paint(stripes(8), 8, 8, { ...whole(8), width: 4, height: 4 });
   expect(at(1, 4)).toEqual([255, 255, 255]);

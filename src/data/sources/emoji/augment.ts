@@ -1,22 +1,35 @@
 /**
  * @file Random variation of drawings for training, aimed at one thing: a model that has seen some styles should read one
- * it has never seen. Besides size, place, angle and colours, drawings get black outlines, or outlines only.
+ * it has never seen. Besides size, place, angle and colours, drawings are bent, lose their
+ * shading, and get black outlines, or outlines only.
  */
 
 import type { Rng } from '../../../core/index.ts';
 import type { RgbImage } from '../../../processor/index.ts';
 import type { Drawing } from './atlas.ts';
-import type { Look, Painter, Placement } from './painter.ts';
+import type { Bend, Look, Painter, Placement } from './painter.ts';
 
 /** `keep` where the answer is a colour, or depends on it: no greyscale, no other hues, no line art. */
 export type ColourPolicy = 'free' | 'keep';
 
-/** Paints one drawing, varied, filling most of the canvas. A `calm` picture is on white, and little changed. */
+/** How much a picture is changed. */
+interface Strength {
+  /** Smallest size, part of the canvas; the largest is all of it. */
+  readonly smallest: number;
+  /** Width over height, up or down. */
+  readonly stretch: number;
+  readonly bend: { readonly chance: number; readonly amplitude: number };
+}
+
+const CALM: Strength = { smallest: 0.66, stretch: 0.08, bend: { chance: 0.5, amplitude: 0.03 } };
+const WILD: Strength = { smallest: 0.62, stretch: 0.18, bend: { chance: 0.7, amplitude: 0.05 } };
+
+/** Paints one drawing, varied, filling most of the canvas. A `calm` picture is mostly on white, and little changed. */
 export function paintOne(painter: Painter, drawing: Drawing, rng: Rng, policy: ColourPolicy, calm = false): RgbImage {
   painter.start(calm && chance(rng, 0.8) ? () => [255, 255, 255] : randomBackground(rng));
-  const size = painter.side * (calm ? 0.66 + 0.34 * rng.uniform() : 0.62 + 0.38 * rng.uniform());
-  const placement = randomPlacement(rng, painter.side, size, !drawing.concept.oriented);
-  painter.add(drawing.pixels, sideOf(drawing), placement, randomLook(rng, drawing, calm ? 'keep' : policy));
+  const placement = randomPlacement(rng, painter.side, calm ? CALM : WILD, !drawing.concept.oriented);
+  const look = randomLook(rng, drawing, calm && chance(rng, 0.5) ? 'keep' : policy);
+  painter.add(drawing.pixels, sideOf(drawing), placement, look);
   return painter.finish(calm ? undefined : (pixels, side) => randomEffects(rng, pixels, side));
 }
 
@@ -63,9 +76,11 @@ function spread(rng: Rng): number {
   return 2 * rng.uniform() - 1;
 }
 
-function randomPlacement(rng: Rng, side: number, size: number, mayFlip: boolean): Placement {
+function randomPlacement(rng: Rng, side: number, strength: Strength, mayFlip: boolean): Placement {
+  const { smallest, bend } = strength;
+  const size = side * (smallest + (1 - smallest) * rng.uniform());
   const room = (side - size) / 2 + 0.03 * side;
-  const stretch = 1 + 0.1 * spread(rng);
+  const stretch = 1 + strength.stretch * spread(rng);
   return {
     centerX: side / 2 + room * spread(rng),
     centerY: side / 2 + room * spread(rng),
@@ -73,6 +88,15 @@ function randomPlacement(rng: Rng, side: number, size: number, mayFlip: boolean)
     height: size * Math.min(1 / stretch, 1),
     angle: chance(rng, 0.5) ? 0.2 * spread(rng) : 0,
     flip: mayFlip && chance(rng, 0.5),
+    ...(chance(rng, bend.chance) && { bend: randomBend(rng, bend.amplitude) }),
+  };
+}
+
+function randomBend(rng: Rng, amplitude: number): Bend {
+  return {
+    amplitude: [amplitude * spread(rng), amplitude * spread(rng)],
+    waves: 0.5 + 1.5 * rng.uniform(),
+    phase: Math.PI * spread(rng),
   };
 }
 
@@ -93,9 +117,10 @@ function randomBackground(rng: Rng): Background {
 /** Drawings that are black lines already get no more of them. */
 function randomLook(rng: Rng, { concept, style }: Drawing, asked: ColourPolicy): Look {
   const policy = concept.colourBound ? 'keep' : asked;
-  const outline = style.kind === 'ink' || chance(rng, 0.5) ? 0 : chance(rng, 0.7) ? 1 : 2;
-  const lineArt = policy === 'free' && outline > 0 && chance(rng, 0.2);
-  return { colours: randomColours(rng, policy), outline, lineArt };
+  const outline = style.kind === 'ink' || chance(rng, 0.4) ? 0 : chance(rng, 0.6) ? 1 : 2;
+  const lineArt = policy === 'free' && outline > 0 && chance(rng, 0.15);
+  const levels = chance(rng, 0.3) ? { levels: 2 + rng.int(5) } : {};
+  return { colours: randomColours(rng, policy), outline, lineArt, ...levels };
 }
 
 function randomColours(rng: Rng, policy: ColourPolicy): number[] {

@@ -69,7 +69,7 @@ function entry({ hexcode, tags = [] }: Emoji): { code: string; keywords: readonl
 export interface ConceptSelection {
   /** Default: {@link TAUGHT_GROUPS}. */
   readonly groups?: readonly Group[];
-  /** Training styles that must have a drawing of the concept. Default 8 of the 9. */
+  /** Training styles that must have a drawing of the concept. Default 9 of the 10. */
   readonly minStyles?: number;
 }
 
@@ -81,7 +81,7 @@ export const TAUGHT_GROUPS: readonly Group[] = [
 /** The concepts that the selection admits; `styles` are the training styles. */
 export function selectConcepts(
   concepts: readonly Concept[],
-  { groups = TAUGHT_GROUPS, minStyles = 8 }: ConceptSelection,
+  { groups = TAUGHT_GROUPS, minStyles = 9 }: ConceptSelection,
   styles: readonly { has(code: string): boolean }[],
 ): Concept[] {
   const drawn = ({ codes }: Concept) => styles.filter(style => codes.some(code => style.has(code))).length;

@@ -33,6 +33,7 @@ export const TRAINING_STYLES: readonly Style[] = [
   style('noto', '1.2.9', 'colour', 'Apache-2.0', 'Google (Noto Emoji)'),
   style('noto-v1', '1.2.5', 'colour', 'Apache-2.0', 'Google (Noto Emoji, "blob" generation)'),
   style('twemoji', '1.2.5', 'colour', 'CC-BY-4.0', 'Twitter and contributors (Twemoji)'),
+  style('fluent-emoji', '1.2.7', 'colour', 'MIT', 'Microsoft (Fluent Emoji)'),
   style('fluent-emoji-flat', '1.2.6', 'colour', 'MIT', 'Microsoft (Fluent Emoji)'),
   style('fluent-emoji-high-contrast', '1.2.6', 'ink', 'MIT', 'Microsoft (Fluent Emoji)'),
   style('emojione', '1.2.3', 'colour', 'CC-BY-4.0', 'EmojiOne 2 / EmojiTwo'),

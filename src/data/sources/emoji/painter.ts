@@ -18,6 +18,18 @@ export interface Placement {
   readonly angle: number;
   /** Mirrored left to right. */
   readonly flip: boolean;
+  /** Bends straight lines into waves. */
+  readonly bend?: Bend;
+}
+
+/** Rows are moved sideways and columns up and down, each by a sine of where they are. */
+export interface Bend {
+  /** Largest displacement of rows and of columns, parts of the drawing's size. */
+  readonly amplitude: readonly [rows: number, columns: number];
+  /** Waves over the canvas. */
+  readonly waves: number;
+  /** Radians. */
+  readonly phase: number;
 }
 
 /** How a drawing looks. */
@@ -28,6 +40,8 @@ export interface Look {
   readonly outline: 0 | 1 | 2;
   /** With an outline: paints the areas white. */
   readonly lineArt: boolean;
+  /** Steps between black and full of each channel: few make shading flat. Absent: all. */
+  readonly levels?: number;
 }
 
 /** Leaves a drawing as it is. */
@@ -78,6 +92,7 @@ export class Painter {
   add(pixels: Uint8Array, drawingSide: number, placement: Placement, look: Look): void {
     this.#sample(pixels, drawingSide, placement);
     if (look.outline > 0) this.#drawOutline(look);
+    if (look.levels !== undefined) this.#flatten(look.levels);
     this.#compose(look.colours);
   }
 
@@ -102,13 +117,25 @@ export class Painter {
     const u0 = size / 2 - 0.5 - place.centerX * dudx - place.centerY * dudy;
     const v0 = size / 2 - 0.5 - place.centerX * dvdx - place.centerY * dvdy;
     const { left, top, right, bottom } = this.#placeBox(place);
+    const sideways = this.#wave(place.bend, 0, size);
+    const upright = this.#wave(place.bend, 1, size);
     for (let y = top; y < bottom; y++) {
-      let u = u0 + (left + 0.5) * dudx + (y + 0.5) * dudy;
+      let u = u0 + (left + 0.5) * dudx + (y + 0.5) * dudy + sideways[y]!;
       let v = v0 + (left + 0.5) * dvdx + (y + 0.5) * dvdy;
       for (let x = left, out = (y * this.side + left) * 4; x < right; x++, out += 4, u += dudx, v += dvdx) {
-        bilinear(source, size, u, v, this.#layer, out);
+        bilinear(source, size, u, v + upright[x]!, this.#layer, out);
       }
     }
+  }
+
+  /** Displacement at each row (axis 0) or column of the canvas, in pixels of a source of `size`. */
+  #wave(bend: Bend | undefined, axis: 0 | 1, size: number): Float32Array {
+    const wave = new Float32Array(this.side);
+    if (!bend) return wave;
+    const phase = bend.phase + 2 * axis; // so that rows and columns do not move alike
+    return wave.map(
+      (_, i) => size * bend.amplitude[axis] * Math.sin((2 * Math.PI * bend.waves * i) / this.side + phase),
+    );
   }
 
   #placeBox({ centerX, centerY, width, height, angle }: Placement): Box {
@@ -171,6 +198,19 @@ export class Painter {
         if (y > top) alpha = Math.max(alpha, before[p - side]!);
         if (y < bottom - 1) alpha = Math.max(alpha, before[p + side]!);
         layer[p * 4 + 3] = alpha;
+      }
+    }
+  }
+
+  /** Rounds the channels of opaque pixels to multiples of 255/levels. */
+  #flatten(levels: number): void {
+    const layer = this.#layer;
+    const { left, top, right, bottom } = this.#box;
+    const step = 255 / levels;
+    for (let y = top; y < bottom; y++) {
+      for (let i = (y * this.side + left) * 4; i < (y * this.side + right) * 4; i += 4) {
+        if (layer[i + 3]! < 250) continue;
+        for (let channel = i; channel < i + 3; channel++) layer[channel] = Math.round(layer[channel]! / step) * step;
       }
     }
   }
