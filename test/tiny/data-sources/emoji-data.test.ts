@@ -94,10 +94,10 @@ test('drawings are rendered once and read from the cache afterwards, unless it i
   expect(data.known.map(({ name }) => name)).toContain('dog');
   expect(data.drawings[conceptOf('dog').id]).toHaveLength(10);
   // The two black styles cannot show which heart it is.
-  expect(data.drawings[conceptOf('blue heart').id]!.map(({ style }) => style.kind)).toEqual(Array(7).fill('colour'));
+  expect(data.drawings[conceptOf('blue heart').id]!.map(({ style }) => style.kind)).toEqual(Array(8).fill('colour'));
   const frog = data.drawings[conceptOf('frog').id]!;
   expect(frog.map(({ style, colour }) => [style.kind, colour])).toContainEqual(['ink', undefined]);
-  expect(frog.filter(({ colour }) => colour === 'green')).toHaveLength(7);
+  expect(frog.filter(({ colour }) => colour === 'green')).toHaveLength(8);
 
   const again = await openEmojiData(options);
   expect(digest(again)).toBe(digest(data));
