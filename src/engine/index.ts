@@ -1,4 +1,5 @@
 export { type Answer, collectAnswer, textOf } from './answer.ts';
+export { type Benchmark, type BenchmarkOptions, benchmark, median } from './benchmark.ts';
 export { chooseTemplate } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export * from './convert/index.ts';
@@ -21,3 +22,4 @@ export { type ModelFolder, openModelFolder } from './model-folder.ts';
 export { type LinearLayer, linearLayers, type QuantizeOptions, quantizedFolder, quantizeModel } from './quantize.ts';
 export { Sampler, type SamplingOptions } from './sampler.ts';
 export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';
+export { type SyntheticOptions, writeSyntheticModel } from './synthetic.ts';

@@ -30,6 +30,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'chat', summary: 'talk with a model in the terminal', load: () => import('./chat.ts') },
   { name: 'train', summary: 'train a model by a recipe', load: () => import('./train.ts') },
   { name: 'eval', summary: 'measure how well a model answers', load: () => import('./eval.ts') },
+  { name: 'bench', summary: 'measure how fast a model is here', load: () => import('./bench.ts') },
   { name: 'convert', summary: 'write a model in another layout', load: () => import('./convert.ts') },
   { name: 'quantize', summary: 'write a model with smaller, faster weights', load: () => import('./quantize.ts') },
   { name: 'info', summary: 'show what a model is and what it needs', load: () => import('./info.ts') },

@@ -7,7 +7,7 @@ import type { AskOptions, LoadOptions } from '../../engine/index.ts';
 import type { WeightFormat } from '../../models/index.ts';
 
 /** The demo model that the package carries. */
-const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
+export const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
 
 /** Forms of the weights; spelt out here because importing them would load the graph before `--help` is shown. */
 export const WEIGHT_FORMATS: readonly WeightFormat[] = ['float', 'w8a8', 'w8a16', 'int8', 'int4'];

@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Io } from '../../../src/app/cli/commands.ts';
 import { runCli } from '../../../src/app/cli/run-cli.ts';
 import { Llava } from '../../../src/engine/index.ts';
 import { temporaryFolder, writeTinyModel } from '../engine/tiny-model.ts';
+import { runCommand as run, sink } from './run-command.ts';
 
 const IMAGE = join(import.meta.dirname, '../../golden/processor-image/files/rgb.jpg');
 const folder = temporaryFolder();
@@ -21,36 +21,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => folder[Symbol.dispose]());
-
-/** A stream that remembers what was written to it. */
-function sink(isTTY: boolean) {
-  const pieces: string[] = [];
-  const stream = new Writable({
-    write(chunk, _encoding, done) {
-      pieces.push(String(chunk));
-      done();
-    },
-  });
-  return { pieces, stream: Object.assign(stream, { isTTY }) };
-}
-
-interface RunOptions {
-  readonly stdin?: NodeJS.ReadableStream;
-  readonly isTTY?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-async function run(argv: string[], { stdin = Readable.from([]), isTTY = false, signal }: RunOptions = {}) {
-  const [stdout, stderr] = [sink(isTTY), sink(isTTY)];
-  const io: Io = {
-    stdin,
-    stdout: stdout.stream,
-    stderr: stderr.stream,
-    signal: signal ?? new AbortController().signal,
-  };
-  const code = await runCli(argv, io);
-  return { code, stdout: stdout.pieces.join(''), stderr: stderr.pieces.join(''), pieces: stdout.pieces };
-}
 
 describe('ask', () => {
   test('prints the answer and nothing else', async () => {
