@@ -1,10 +1,11 @@
 """Makes test/golden/training: losses, gradients and 20-step curves of PyTorch on the tiny models of test/golden/models.
 
     pip install -r scripts/requirements.txt
-    python scripts/make_model_goldens.py            (first: the checkpoints)
+    python scripts/make_model_goldens.py            (first, with make_backbone_goldens.py: the checkpoints)
     python scripts/make_training_goldens.py         (seconds; files come out the same each time on one machine)
 
 stage1, stage2   LLaVA 1.5: projector only; projector and language model (vision tower frozen in both)
+backbone         LLaVA with SigLIP and Qwen2: gradients of one weight of each kind, tower included
 clip             one contrastive step of the whole CLIP
 Weights are named as in the published llava-hf files. See README.md for the layout.
 """
@@ -164,6 +165,36 @@ def checksum(parameter):
     return {"mean": values.mean().item(), "abs_mean": values.abs().mean().item()}
 
 
+# Tied embeddings, biases, a layer that sees everything and one with a window, and what SigLIP has unlike CLIP.
+BACKBONE_WEIGHTS = (
+    "language_model.model.embed_tokens.weight",
+    "language_model.model.layers.0.self_attn.q_proj.bias",
+    "language_model.model.layers.0.self_attn.v_proj.bias",
+    "language_model.model.layers.1.self_attn.q_proj.bias",
+    "language_model.model.layers.1.self_attn.k_proj.weight",
+    "language_model.model.layers.1.mlp.down_proj.weight",
+    "multi_modal_projector.linear_1.bias",
+    "vision_tower.vision_model.embeddings.patch_embedding.bias",
+    "vision_tower.vision_model.embeddings.position_embedding.weight",
+    "vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias",
+    "vision_tower.vision_model.encoder.layers.2.layer_norm1.weight",
+)
+
+
+def make_backbone():
+    step = {}
+    for attention in ("eager", "sdpa"):
+        model = LlavaForConditionalGeneration.from_pretrained(
+            GOLDEN / "models" / "llava-siglip-qwen2", dtype=torch.float32, attn_implementation=attention
+        ).train()
+        named = {hub_name(name): parameter for name, parameter in model.named_parameters()}
+        batch = make_batch(model.config)
+        loss = loss_of(model, batch)
+        step[attention] = loss, gradients({name: named[name] for name in BACKBONE_WEIGHTS}, loss)
+    (loss, grads), (_, others) = step["eager"], step["sdpa"]
+    write_step(OUT / "backbone", batch, loss, grads, others, checkpoint="models/llava-siglip-qwen2")
+
+
 def make_clip():
     inputs = {
         name.removeprefix("pairs."): value
@@ -182,6 +213,7 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     make_stage("stage1", (0.0,))
     make_stage("stage2", (0.0, 0.1))
+    make_backbone()
     make_clip()
     make_readable(OUT)
 

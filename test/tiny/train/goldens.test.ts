@@ -154,6 +154,15 @@ describe.each(['stage1', 'stage2'])('%s', stage => {
   });
 });
 
+test('SigLIP, Qwen2: loss, and the gradient of one weight of each kind', async () => {
+  const golden = openTraining('backbone');
+  const model = openGolden('llava-siglip-qwen2');
+  const config = model.config as LlavaConfig;
+  const feeds = llavaFeeds(golden, config.imageTokenId);
+  const weights = readWeights(model.folder, LLAVA_NAMES);
+  expectGradients(await lossAndGradients(llavaObjective(config), golden.gradients, weights, feeds), golden);
+});
+
 test('clip: loss and every gradient', async () => {
   const golden = openTraining('clip');
   const model = openGolden('clip');
