@@ -4,14 +4,14 @@ import { type HostTensor, hostTensor, i64Tensor, LlavaError } from '../core/inde
 import type { Tokenizer } from '../processor/index.ts';
 import { type Example, IMAGE_TOKEN_INDEX } from './example.ts';
 
-/** Feeds of the LLaVA training graph. B examples, T tokens, N images, R targets. */
+/** Feeds of the LLaVA training graph. B examples, T tokens, N tiles of images, M rows of their features, R targets. */
 export interface Batch {
   readonly feeds: {
     /** f32 [N, 3, S, S] */
     readonly pixels: HostTensor;
     /** i64 [B, T]; 0 at image positions and padding */
     readonly ids: HostTensor;
-    /** i64 [B, T]: b·T + t for a token, B·T + m for feature row m of the batch's images */
+    /** i64 [B, T]: b·T + t for a token, B·T + m for row m of the features, B·T + M for the newline vector after them */
     readonly source: HostTensor;
     /** i64 [R]: flat positions b·T + t whose next token is a target */
     readonly rows: HostTensor;
@@ -42,7 +42,7 @@ export function collate(examples: readonly Example[], { imageSize }: CollateOpti
       `batch of ${names}: expected a trained token, got none (${truncated} of ${examples.length} examples were cut)`,
     );
   }
-  const pixels = kept.flatMap(example => example.pixels);
+  const pixels = kept.flatMap(example => example.images.map(image => image.pixels));
   return {
     feeds: { pixels: stackPixels(pixels, imageSize), ...stackTokens(kept) },
     tokens: kept.reduce((sum, example) => sum + example.ids.length, 0),
@@ -59,19 +59,18 @@ function stackTokens(examples: readonly Example[]) {
   const ids = new BigInt64Array(size);
   const source = BigInt64Array.from({ length: size }, (_, i) => BigInt(i));
   const [rows, targets]: [number[], number[]] = [[], []];
-  let firstFeature = size;
+  const features = featureSources(examples, size);
   for (const [b, example] of examples.entries()) {
-    let feature = firstFeature;
+    let next = 0;
     for (const [t, id] of example.ids.entries()) {
       const position = b * length + t;
-      if (id === IMAGE_TOKEN_INDEX) source[position] = BigInt(feature++);
+      if (id === IMAGE_TOKEN_INDEX) source[position] = BigInt(features[b]![next++]!);
       else ids[position] = BigInt(id);
       if (t > 0 && example.trained[t]) {
         rows.push(position - 1);
         targets.push(id);
       }
     }
-    firstFeature += example.featureRows;
   }
   return {
     ids: hostTensor('i64', shape, ids),
@@ -81,12 +80,30 @@ function stackTokens(examples: readonly Example[]) {
   };
 }
 
-/** [3, S, S] arrays → [N, 3, S, S]. */
+/** For each example the source of each of its images' positions, when features follow `first` token rows. */
+function featureSources(examples: readonly Example[], first: number): number[][] {
+  const counts = examples.flatMap(({ images }) => images.map(image => image.featureRows));
+  const newline = first + counts.reduce((sum, count) => sum + count, 0);
+  let next = first;
+  return examples.map(({ images }) =>
+    images.flatMap(({ rows, featureRows }) => {
+      const begin = next;
+      next += featureRows;
+      return Array.from(rows, row => (row < 0 ? newline : begin + row));
+    }),
+  );
+}
+
+/** Pictures of one or more tiles, each flat, → [N, 3, S, S]. */
 export function stackPixels(pixels: readonly Float32Array[], imageSize: number): HostTensor {
-  const size = 3 * imageSize * imageSize;
-  const data = new Float32Array(pixels.length * size);
-  for (const [i, one] of pixels.entries()) data.set(one, i * size);
-  return hostTensor('f32', [pixels.length, 3, imageSize, imageSize], data);
+  const tiles = pixels.reduce((sum, { length }) => sum + length, 0) / (3 * imageSize * imageSize || 1);
+  const data = new Float32Array(tiles * 3 * imageSize * imageSize);
+  let at = 0;
+  for (const one of pixels) {
+    data.set(one, at);
+    at += one.length;
+  }
+  return hostTensor('f32', [tiles, 3, imageSize, imageSize], data);
 }
 
 /** An image and what it shows. */

@@ -9,7 +9,6 @@ import {
   IMAGE_MARK,
   IMAGE_TOKEN_INDEX,
   type RgbImage,
-  type Segment,
   type Template,
   type Tokenizer,
 } from '../processor/index.ts';
@@ -18,16 +17,28 @@ import { trainingSegments } from './training-text.ts';
 
 export { IMAGE_TOKEN_INDEX };
 
+/** Which rows of features stand in the positions of an image. */
+export interface ImageRows {
+  /** Of each position: a row of the image's own features, or −1 for the vector that ends a row of tiles. */
+  readonly rows: ArrayLike<number>;
+  /** Rows of features that the image's tiles become. */
+  readonly featureRows: number;
+}
+
+/** An image of an example. */
+export interface ExampleImage extends ImageRows {
+  /** Normalised pixels [tiles, 3, S, S] */
+  readonly pixels: Float32Array;
+}
+
 /** Tokens of one conversation; each image is a run of {@link IMAGE_TOKEN_INDEX}. */
 export interface Example {
   readonly id: string;
   readonly ids: readonly number[];
   /** For each token: is it a target? */
   readonly trained: readonly boolean[];
-  /** For each image that has a position left: normalised pixels [3, S, S]. */
-  readonly pixels: readonly Float32Array[];
-  /** Feature rows that `pixels` become. More than the image positions in `ids` when the cut went through an image. */
-  readonly featureRows: number;
+  /** The images that have a position left. The last has more than are left when the cut went through it. */
+  readonly images: readonly ExampleImage[];
   /** True when the conversation was longer than `maxLength` and was cut. */
   readonly truncated: boolean;
 }
@@ -36,30 +47,33 @@ export interface Example {
 export interface ExampleOptions {
   readonly tokenizer: Tokenizer;
   readonly template: Template;
+  /** Pixels of an image, [tiles, 3, S, S]. */
   readonly preprocess: (image: RgbImage) => Float32Array;
-  /** Tokens that one image becomes. */
-  readonly imageTokens: number;
+  readonly imageRows: (image: RgbImage) => ImageRows;
   /** Longest example in tokens, image tokens included; the rest is cut. */
   readonly maxLength: number;
 }
 
 /** Throws {@link LlavaError} when the number of `<image>` marks is not the number of images. */
 export function buildExample(sample: Sample, options: ExampleOptions): Example {
-  const { imageTokens, maxLength } = options;
+  const { tokenizer, maxLength, preprocess, imageRows } = options;
+  const encoding = tokenizer.tokenToId(IMAGE_MARK) === undefined ? 'llava' : 'hf';
   const segments = trainingSegments(options.template, sample.conversations);
-  const { ids, trained } = encodeExample(segments, options);
-  const marks = countImages(ids, imageTokens);
+  const encoded = encodeSegments(tokenizer, segments, { encoding });
+  const marks = encoded.ids.filter(id => id === IMAGE_TOKEN_INDEX).length;
   if (marks !== sample.images.length) {
     throw new LlavaError(`sample ${sample.id}: expected ${sample.images.length} <image> marks, got ${marks}`);
   }
-  const kept = ids.slice(0, maxLength);
-  const images = sample.images.slice(0, countImages(kept, imageTokens));
+  const places = sample.images.map(imageRows);
+  const { ids, trained, starts } = expandImages(encoded, places);
+  const images = starts.flatMap((start, i) =>
+    start < maxLength ? [{ ...places[i]!, pixels: preprocess(sample.images[i]!) }] : [],
+  );
   return {
     id: sample.id,
-    ids: kept,
+    ids: ids.slice(0, maxLength),
     trained: trained.slice(0, maxLength),
-    pixels: images.map(options.preprocess),
-    featureRows: images.length * imageTokens,
+    images,
     truncated: ids.length > maxLength,
   };
 }
@@ -74,22 +88,21 @@ export function textExample(texts: readonly string[], tokenizer: Tokenizer, maxL
     id: 'text',
     ids: kept,
     trained: kept.map(() => true),
-    pixels: [],
-    featureRows: 0,
+    images: [],
     truncated: ids.length > maxLength,
   };
 }
 
-/** Images that the image positions in `ids` belong to; the last may be incomplete. */
-function countImages(ids: readonly number[], imageTokens: number): number {
-  return Math.ceil(ids.filter(id => id === IMAGE_TOKEN_INDEX).length / imageTokens);
-}
-
-/** Token ids of a prompt given in segments, each image as a run of `imageTokens`, and whether each token is a target. */
-function encodeExample(segments: readonly Segment[], { tokenizer, imageTokens }: ExampleOptions) {
-  const encoding = tokenizer.tokenToId(IMAGE_MARK) === undefined ? 'llava' : 'hf';
-  const encoded = encodeSegments(tokenizer, segments, { encoding });
-  const copies = encoded.ids.map(id => (id === IMAGE_TOKEN_INDEX ? imageTokens : 1));
-  const repeat = <T>(values: readonly T[]): T[] => values.flatMap((value, i) => Array<T>(copies[i]!).fill(value));
-  return { ids: repeat(encoded.ids), trained: repeat(encoded.trained) };
+/** Each image's mark repeated for all its positions, and where those begin. */
+function expandImages(encoded: { ids: readonly number[]; trained: readonly boolean[] }, places: readonly ImageRows[]) {
+  const [ids, trained, starts]: [number[], boolean[], number[]] = [[], [], []];
+  for (const [i, id] of encoded.ids.entries()) {
+    const copies = id === IMAGE_TOKEN_INDEX ? places[starts.length]!.rows.length : 1;
+    if (id === IMAGE_TOKEN_INDEX) starts.push(ids.length);
+    for (let copy = 0; copy < copies; copy++) {
+      ids.push(id);
+      trained.push(encoded.trained[i]!);
+    }
+  }
+  return { ids, trained, starts };
 }

@@ -7,7 +7,7 @@ import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { chooseTemplate } from './choose-template.ts';
 import { TILES_PER_RUN } from './image-encoder.ts';
 import { cacheBytes } from './kv-cache.ts';
-import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
+import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { PREFILL_CHUNK } from './sequence.ts';
 
 /** Part of a model, as stored. */
@@ -47,8 +47,8 @@ export interface ModelDescription {
 }
 
 /** Describes the model in a folder. Throws {@link LlavaError} when its configuration or headers cannot be read. */
-export function describeModel(path: string): ModelDescription {
-  const folder = openModelFolder(path);
+export function describeModel(path: string, options: FolderOptions = {}): ModelDescription {
+  const folder = openModelFolder(path, options);
   const { config, language } = folder;
   const problems: string[] = [];
   const tokenizer = attempt(problems, () => loadTokenizer(folder.folder));

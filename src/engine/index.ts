@@ -18,7 +18,7 @@ export {
 export { type EncodableImage, encodableImage } from './image-encoder.ts';
 export { Llava } from './llava.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
-export { type ModelFolder, openModelFolder } from './model-folder.ts';
+export { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
 export { type LinearLayer, linearLayers, type QuantizeOptions, quantizedFolder, quantizeModel } from './quantize.ts';
 export { Sampler, type SamplingOptions } from './sampler.ts';
 export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';

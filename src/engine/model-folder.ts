@@ -10,6 +10,7 @@ import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
   blocksFor,
+  type Compat,
   decoderGraph,
   Fields,
   type FormatPlan,
@@ -24,18 +25,14 @@ import {
   parseQuantization,
   type Quantization,
   visionGraph,
+  withCompat,
 } from '../models/index.ts';
-import { type ImageMode, type ImageSettings, parseImageSettings, towerImageSettings } from '../processor/index.ts';
 import { checkTensors, isStored, openWeights, readJson, readTensor, type WeightEntry } from '../weights/index.ts';
+import { type ImageRule, imageRule } from './image-rule.ts';
+import { findTower, hasTower, noTowerError, type TowerFolder, towerWeights } from './vision-tower.ts';
 
 /** Where `config.json` says how this library has stored the linear layers. */
 export const QUANTIZATION_KEY = 'llava_ts_quantization';
-
-/** How the pictures of a model are made square and normalised. */
-export interface ImageRule {
-  readonly settings: ImageSettings;
-  readonly mode: ImageMode;
-}
 
 /** What a model's files say, weights apart. */
 export interface ModelFiles {
@@ -53,6 +50,16 @@ export interface ModelFiles {
   readonly eosIds: readonly number[];
   /** Absent for a model whose weights are all float. */
   readonly quantization: Quantization | undefined;
+  /** Where an original model's vision tower comes from, if that is near. */
+  readonly tower: TowerFolder | undefined;
+}
+
+/** How a folder is read. */
+export interface FolderOptions {
+  /** Whose rules hold for pictures and prompts. Default: those of the model's own format. */
+  readonly compat?: Compat | undefined;
+  /** Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's. */
+  readonly visionTower?: string | undefined;
 }
 
 /** A model's files, read but for the weights themselves. */
@@ -62,18 +69,22 @@ export interface ModelFolder extends ModelFiles {
 }
 
 /** Reads a folder. Throws {@link LlavaError} that names the file at fault. */
-export function openModelFolder(folder: string): ModelFolder {
-  const files = readModelFiles(folder);
-  return { ...files, weights: namedWeights(files.folder, files.config) };
+export function openModelFolder(folder: string, options: FolderOptions = {}): ModelFolder {
+  const files = readModelFiles(folder, options);
+  const weights = namedWeights(files.folder, files.config);
+  if (!files.tower || hasTower(weights)) return { ...files, weights };
+  return { ...files, weights: new Map([...weights, ...towerWeights(files.tower)]) };
 }
 
 /** Reads a folder that need not hold weights. Throws {@link LlavaError} that names the file at fault. */
-export function readModelFiles(folder: string): ModelFiles {
+export function readModelFiles(folder: string, { compat, visionTower }: FolderOptions = {}): ModelFiles {
   const root = resolve(folder);
   const file = join(root, 'config.json');
   const json = readJson(file, "a model's configuration") as JsonObject;
-  const config = parseModelConfig(json, file);
-  if (config.modelType === 'clip') throw new LlavaError(`${file}: expected a llava or a language model, got clip`);
+  const tower = findTower(root, json, visionTower);
+  const parsed = parseModelConfig(json, file, tower?.json);
+  if (parsed.modelType === 'clip') throw new LlavaError(`${file}: expected a llava or a language model, got clip`);
+  const config = parsed.modelType === 'llava' ? withCompat(parsed, compat) : parsed;
   const language = config.modelType === 'llava' ? config.language : config;
   const published = json._name_or_path;
   return {
@@ -81,39 +92,17 @@ export function readModelFiles(folder: string): ModelFiles {
     name: typeof published === 'string' && published !== '' ? published : basename(root),
     config,
     language,
-    image: config.modelType === 'llava' ? imageRule(root, config) : undefined,
+    image: config.modelType === 'llava' ? imageRule([root, ...(tower ? [tower.folder] : [])], config) : undefined,
     template: typeof json.conversation_template === 'string' ? json.conversation_template : undefined,
     eosIds: eosIds(root, json),
     quantization: quantizationOf(json, file),
+    tower,
   };
 }
 
 function quantizationOf(json: JsonObject, file: string): Quantization | undefined {
   const section = new Fields(json, file).optionalObject(QUANTIZATION_KEY);
   return section && parseQuantization(section, `${file}: ${QUANTIZATION_KEY}`);
-}
-
-/** The first of the files that says something about images, else what the tower was trained with. */
-function imageRule(root: string, config: LlavaConfig): ImageRule {
-  const { file, json } = imageSettingsJson(root, config);
-  const settings = parseImageSettings(json, file);
-  const side = config.vision.imageSize;
-  const tile = settings.centerCrop ?? (settings.resize?.kind === 'exact' ? settings.resize : undefined);
-  if (tile?.width !== side || tile.height !== side) {
-    const got = tile ? `${tile.width} × ${tile.height}` : 'no fixed size';
-    throw new LlavaError(`${file}: expected images of ${side} × ${side} as in config.json, got ${got}`);
-  }
-  return { settings, mode: config.squareMode ?? (settings.padToSquare ? 'pad' : 'square') };
-}
-
-function imageSettingsJson(root: string, { vision }: LlavaConfig): { file: string; json: unknown } {
-  const file = join(root, 'preprocessor_config.json');
-  if (existsSync(file)) return { file, json: readJson(file) };
-  // transformers 5 puts all processors into one file.
-  const joint = join(root, 'processor_config.json');
-  const nested = existsSync(joint) ? (readJson(joint) as JsonObject).image_processor : undefined;
-  if (nested) return { file: joint, json: nested };
-  return { file, json: towerImageSettings(vision) };
 }
 
 /** `eos_token_id`, a number or a list, of the first file and level that has it. */
@@ -172,6 +161,7 @@ export function paramSources(
 ): (param: Port) => ParamSource {
   const params = new Map(graphs.flatMap(graph => graph.params).map(param => [param.name, param]));
   const expected = Array.from(params.values(), ({ name, shape }) => ({ name, shape: shape as readonly number[] }));
+  if (config.modelType === 'llava' && config.format === 'original' && !hasTower(weights)) throw noTowerError(folder);
   checkTensors(folder, weights, expected, { ignore: unusedWeights(config) });
   return ({ name, dtype: wanted }) => {
     const entry = weights.get(name)!;

@@ -5,7 +5,14 @@
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
-import { type LlamaConfig, type LlavaConfig, WEIGHT_FORMATS, type WeightFormat } from '../models/index.ts';
+import {
+  COMPAT_NAMES,
+  type Compat,
+  type LlamaConfig,
+  type LlavaConfig,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from '../models/index.ts';
 import type { ImageLimits, Processor } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
@@ -13,6 +20,7 @@ import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './
 import { openProcessor } from './open-processor.ts';
 import { quantizedFolder } from './quantize.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
+import { missingTower } from './vision-tower.ts';
 
 /** How a model is loaded. */
 export interface LoadOptions {
@@ -25,6 +33,15 @@ export interface LoadOptions {
   readonly quant?: WeightFormat;
   /** Conversation template by name. Default: the one the model was trained with, as far as its files or name tell. */
   readonly template?: string;
+  /**
+   * Whose rules hold for pictures and prompts: the original repositories' or those of `transformers`. They differ in little.
+   * Default: those of the model's own format.
+   */
+  readonly compat?: Compat;
+  /** Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's. */
+  readonly visionTower?: string;
+  /** Gives the folder of a vision tower by its repository's name, where none is near the model's. */
+  readonly resolveRepo?: (name: string, signal: AbortSignal | undefined) => Promise<string>;
   /** Largest image that is read, width × height. Default 100,000,000. */
   readonly maxPixels?: number;
   /** Largest side of an image that is read, pixels. Default 65,535. */
@@ -33,7 +50,17 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-const LOAD_OPTIONS = ['threads', 'quant', 'template', 'maxPixels', 'maxSide', 'signal'];
+const LOAD_OPTIONS = [
+  'threads',
+  'quant',
+  'template',
+  'compat',
+  'visionTower',
+  'resolveRepo',
+  'maxPixels',
+  'maxSide',
+  'signal',
+];
 
 /** The executables of a model. */
 interface Executables {
@@ -96,8 +123,13 @@ export class LlavaModel implements Disposable {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LlavaModel> {
   checkLoadOptions(options);
   throwIfAborted(options.signal, `load ${path}`);
-  const { quant, signal } = options;
-  const folder = openModelFolder(quant ? await quantizedFolder(path, quant, signal ? { signal } : {}) : path);
+  const { quant, compat, signal } = options;
+  const visionTower = options.visionTower ?? (await fetchTower(path, options));
+  const files = { compat, visionTower };
+  const folder = openModelFolder(
+    quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path,
+    files,
+  );
   const executables = compileParts(folder, options.threads);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
@@ -112,6 +144,12 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   }
 }
 
+/** The tower that an original model lacks, from where its repository is kept. */
+async function fetchTower(path: string, { resolveRepo, signal }: LoadOptions): Promise<string | undefined> {
+  const name = resolveRepo && missingTower(path);
+  return name && resolveRepo(name, signal);
+}
+
 function checkLoadOptions(options: LoadOptions): void {
   rejectUnknownKeys('options', options, LOAD_OPTIONS);
   if (options.quant !== undefined) checkQuant(options.quant);
@@ -119,6 +157,10 @@ function checkLoadOptions(options: LoadOptions): void {
     const value = options[name] ?? 1;
     const valid = Number.isInteger(value) && value >= 1;
     if (!valid) throw new LlavaError(`option ${name}: expected an integer of at least 1, got ${value}`);
+  }
+  const { compat = 'hf' } = options;
+  if (!COMPAT_NAMES.includes(compat)) {
+    throw new LlavaError(`option compat: expected ${COMPAT_NAMES.join(' or ')}, got ${compat}`);
   }
 }
 

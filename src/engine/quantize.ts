@@ -26,11 +26,20 @@ import {
   type TensorSource,
   type WeightEntry,
 } from '../weights/index.ts';
-import { type ModelFolder, modelGraphs, openModelFolder, paramSources, QUANTIZATION_KEY } from './model-folder.ts';
+import {
+  type FolderOptions,
+  type ModelFolder,
+  modelGraphs,
+  openModelFolder,
+  paramSources,
+  QUANTIZATION_KEY,
+} from './model-folder.ts';
 
 /** What {@link quantizeModel} is told. */
 export interface QuantizeOptions {
   readonly quantization: Quantization;
+  /** How the source is read. */
+  readonly files?: FolderOptions;
   /** Parameters written so far, and in all. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -84,7 +93,7 @@ function resolveFormats(layers: readonly LinearLayer[], quantization: Quantizati
  * @throws LlavaError when the source is quantised already, or `target` exists
  */
 export async function quantizeModel(source: string, target: string, options: QuantizeOptions): Promise<void> {
-  const folder = openModelFolder(source);
+  const folder = openModelFolder(source, options.files);
   if (folder.quantization) {
     throw new LlavaError(`${source}: expected float weights, got ${folder.quantization.format} already`);
   }
@@ -196,7 +205,7 @@ export async function quantizedFolder(
   format: WeightFormat,
   options: Omit<QuantizeOptions, 'quantization'> = {},
 ): Promise<string> {
-  const { folder, quantization } = openModelFolder(source);
+  const { folder, quantization } = openModelFolder(source, options.files);
   if ((quantization?.format ?? 'float') === format) return source;
   if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);
   const files = (await readdir(folder)).sort().map(name => {
@@ -204,7 +213,7 @@ export async function quantizedFolder(
     return [name, size, mtimeMs];
   });
   const key = createHash('sha256')
-    .update(JSON.stringify([folder, files, format]))
+    .update(JSON.stringify([folder, files, format, options.files?.visionTower]))
     .digest('hex')
     .slice(0, 16);
   const parent = join(cacheFolder(), 'quantized');

@@ -10,4 +10,12 @@ export { projector } from './projector.ts';
 export * from './quantization.ts';
 export * from './vision/clip.ts';
 export { blocksFor, visionPooled } from './vision/tower.ts';
-export { CLIP_NAMES, LLAMA_NAMES, LLAVA_NAMES, type NameRule, nameRules, ourName } from './weight-names.ts';
+export {
+  CLIP_NAMES,
+  LLAMA_NAMES,
+  LLAVA_NAMES,
+  type NameRule,
+  nameRules,
+  ourName,
+  TOWER_NAMES,
+} from './weight-names.ts';

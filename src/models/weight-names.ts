@@ -25,6 +25,7 @@ export const LLAVA_NAMES: readonly NameRule[] = [
   [/^model\.mm_projector\.0\./, 'multi_modal_projector.linear_1.'],
   [/^model\.mm_projector\.2\./, 'multi_modal_projector.linear_2.'],
   [/^model\.mm_projector\.4\./, 'multi_modal_projector.linear_3.'],
+  [/^model\.mm_projector\.6\./, 'multi_modal_projector.linear_4.'],
   [/^model\.(?=embed_tokens\.|layers\.|norm\.)/, 'language_model.model.'],
   [/^lm_head\./, 'language_model.lm_head.'],
   // transformers 5 writes the tower without its inner name
@@ -44,6 +45,14 @@ export const CLIP_NAMES: readonly NameRule[] = [
   [/\.position_ids$/, null],
   [/^(vision_model|text_model|visual_projection|text_projection)\./, '$1.'],
   [/^logit_scale$/, 'logit_scale'],
+];
+
+/** A whole CLIP or SigLIP, or its vision half alone, as the vision tower of a LLaVA. */
+export const TOWER_NAMES: readonly NameRule[] = [
+  [/\.position_ids$/, null],
+  [/^(text_model|text_projection|visual_projection)\.|^logit_(scale|bias)$/, null],
+  [/^vision_model\./, 'vision_tower.vision_model.'],
+  [/^(?=embeddings\.|encoder\.|pre_layrnorm\.|post_layernorm\.|head\.)/, 'vision_tower.vision_model.'],
 ];
 
 /** The rules for a model's checkpoint. */

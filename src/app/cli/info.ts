@@ -3,16 +3,22 @@
 import type { Command } from 'commander';
 import type { ModelDescription, PartDescription } from '../../engine/index.ts';
 import type { Io } from './commands.ts';
+import { compatOption, type ModelValues, visionTowerOption } from './options.ts';
 
 export function define(command: Command, io: Io): void {
   command.argument('<model>', 'folder of a model');
+  command.addOption(compatOption()).addOption(visionTowerOption());
   command.option('--json', 'print an object');
-  command.action((model: string, { json }: { json?: boolean }) => info(model, json === true, io));
+  command.action((model: string, { json, ...options }: InfoValues) => info(model, json === true, options, io));
 }
 
-async function info(folder: string, json: boolean, io: Io): Promise<void> {
+interface InfoValues extends Pick<ModelValues, 'compat' | 'visionTower'> {
+  readonly json?: boolean;
+}
+
+async function info(folder: string, json: boolean, options: Omit<InfoValues, 'json'>, io: Io): Promise<void> {
   const { describeModel } = await import('../../engine/index.ts');
-  const description = describeModel(folder);
+  const description = describeModel(folder, options);
   io.stdout.write(`${json ? JSON.stringify(description, null, 2) : formatTable(rows(description))}\n`);
 }
 
@@ -28,7 +34,7 @@ function rows(model: ModelDescription): Row[] {
     ...model.parts.map((part): Row => [part.name, formatPart(part)]),
     ['all weights', `${formatCount(parameters)} parameters, ${formatBytes(bytes)}`],
     ['context', `${model.contextLength} tokens`],
-    ['image', model.tokensPerImage === 0 ? 'none' : `${model.tokensPerImage} tokens`],
+    ['image', formatImage(model)],
     ['template', model.template ?? 'unknown'],
     ['tokenizer', model.tokenizerSize === undefined ? 'unknown' : `${model.tokenizerSize} tokens`],
     ['memory', `${formatBytes(weights + cache + buffers)} at full context:`],
@@ -64,6 +70,14 @@ function architecture({ config }: ModelDescription): Row[] {
     ['bridge', `${projectorType}, from layer ${visionFeatureLayers.join(' and ')}, ${visionFeatureSelect} tokens`],
     decoder,
   ];
+}
+
+/** `576 tokens`, `up to 2928 tokens, in up to 5 tiles`. */
+function formatImage({ config, tokensPerImage }: ModelDescription): string {
+  if (config.modelType !== 'llava') return 'none';
+  if (!config.anyres) return `${tokensPerImage} tokens`;
+  const tiles = config.anyres.pinpoints.map(([a, b]) => 1 + (a * b) / config.vision.imageSize ** 2);
+  return `up to ${tokensPerImage} tokens, from up to ${Math.max(...tiles)} tiles by the rules of ${config.compat}`;
 }
 
 function formatPart({ parameters, bytes, dtypes }: PartDescription): string {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions } from '../../engine/index.ts';
-import type { WeightFormat } from '../../models/index.ts';
+import { COMPAT_NAMES, type Compat, type WeightFormat } from '../../models/index.ts';
 
 /** The demo model that the package carries. */
 export const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
@@ -16,6 +16,8 @@ export const WEIGHT_FORMATS: readonly WeightFormat[] = ['float', 'w8a8', 'w8a16'
 export interface ModelValues {
   readonly model: string;
   readonly template?: string;
+  readonly compat?: Compat;
+  readonly visionTower?: string;
   readonly threads?: number;
   readonly quant?: WeightFormat;
   readonly maxPixels?: number;
@@ -52,11 +54,24 @@ function numberOption(name: string, description: string): Option {
   return new Option(`${name} <number>`, description).argParser(parseNumber(name));
 }
 
+/** Whose rules hold for pictures and prompts. */
+export function compatOption(): Option {
+  const option = new Option('--compat <rules>', "rules for pictures and prompts (default: the model's own format)");
+  return option.choices(COMPAT_NAMES);
+}
+
+/** Where the tower of an original model is. */
+export function visionTowerOption(): Option {
+  return new Option('--vision-tower <folder>', 'vision tower of a model that only names it (default: one beside it)');
+}
+
 /** Which model, and how it reads images. */
 export function addModelOptions(command: Command): Command {
   return command
     .addOption(new Option('--model <folder>', 'the model').default(DEMO_MODEL, 'the demo model of this package'))
     .option('--template <name>', "conversation template (default: the model's own)")
+    .addOption(compatOption())
+    .addOption(visionTowerOption())
     .addOption(
       new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache').choices(
         WEIGHT_FORMATS,
@@ -81,8 +96,18 @@ export function addGenerationOptions(command: Command): Command {
 }
 
 /** The parts of the command line's values that loading a model reads. */
-export function loadOptions({ template, threads, quant }: ModelValues, signal: AbortSignal): LoadOptions {
-  return { signal, ...(template && { template }), ...(threads !== undefined && { threads }), ...(quant && { quant }) };
+export function loadOptions(
+  { template, compat, visionTower, threads, quant }: ModelValues,
+  signal: AbortSignal,
+): LoadOptions {
+  return {
+    signal,
+    ...(template !== undefined && { template }),
+    ...(compat !== undefined && { compat }),
+    ...(visionTower !== undefined && { visionTower }),
+    ...(quant && { quant }),
+    ...(threads !== undefined && { threads }),
+  };
 }
 
 const GENERATION_KEYS = [

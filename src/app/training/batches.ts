@@ -4,6 +4,7 @@ import {
   buildExample,
   collate,
   collateClip,
+  type ImageRows,
   type Sample,
   SampleOrder,
   textExample,
@@ -18,8 +19,7 @@ export interface BatchContext {
   readonly tokenizer: Tokenizer;
   readonly preprocess: (image: RgbImage) => Float32Array;
   readonly imageSize: number;
-  /** Tokens that one image becomes. */
-  readonly imageTokens: number;
+  readonly imageRows: (image: RgbImage) => ImageRows;
 }
 
 type MicroBatch = Pick<StepBatches, 'tokens' | 'truncated' | 'skipped'> & { readonly feeds: BatchFeeds };

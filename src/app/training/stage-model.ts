@@ -1,12 +1,15 @@
 /** @file The model of a stage: its configuration, put together from the recipe and earlier stages, and its objective. */
 
 import { LlavaError } from '../../core/index.ts';
+import type { ImageRows } from '../../data/index.ts';
 import {
+  featureRows,
+  imageLayout,
   isLanguageConfig,
   type JsonObject,
   type LanguageType,
+  type LlavaConfig,
   type ModelConfig,
-  maxImageTokens,
   parseModelConfig,
 } from '../../models/index.ts';
 import {
@@ -14,6 +17,7 @@ import {
   type ImageSettings,
   parseImageSettings,
   preprocessImage,
+  preprocessTiles,
   type RgbImage,
   type Tokenizer,
   towerImageSettings,
@@ -28,9 +32,11 @@ export interface StageModel {
   readonly json: JsonObject;
   readonly objective: Objective;
   readonly imageSettings: ImageSettings;
+  /** Pixels of an image, [tiles, 3, S, S]. */
   readonly preprocess: (image: RgbImage) => Float32Array;
   readonly imageSize: number;
-  readonly imageTokens: number;
+  /** Which rows of features stand in the positions of an image. */
+  readonly imageRows: (image: RgbImage) => ImageRows;
 }
 
 /** The model that `stage` trains. `folderOf` turns a name in `init` into a folder. */
@@ -44,9 +50,35 @@ export function stageModel(stage: Stage, tokenizer: Tokenizer, folderOf: (name: 
     json,
     objective: objectiveOf(stage, config),
     imageSettings,
-    preprocess: image => preprocessImage(image, imageSettings).data as Float32Array,
     imageSize,
-    imageTokens: config.modelType === 'llava' ? maxImageTokens(config) : 0,
+    ...(config.modelType === 'llava' ? tiledImages(config, imageSettings) : squareImages(imageSettings)),
+  };
+}
+
+type ImageFunctions = Pick<StageModel, 'preprocess' | 'imageRows'>;
+
+/** Images as a LLaVA that answers reads them. */
+function tiledImages(config: LlavaConfig, settings: ImageSettings): ImageFunctions {
+  const mode = config.squareMode ?? 'square';
+  return {
+    preprocess: image => preprocessTiles(image, imageLayout(config, image), settings, mode).data as Float32Array,
+    imageRows: image => {
+      const layout = imageLayout(config, image);
+      const rows = featureRows(layout);
+      if (rows) return { rows, featureRows: layout.tiles * layout.featuresPerTile };
+      throw new LlavaError(
+        `image of ${image.width} × ${image.height}: expected one whose features are not scaled down, ` +
+          `since training cannot, got ${layout.tiles} tiles`,
+      );
+    },
+  };
+}
+
+/** Images of models that put none into a sequence. */
+function squareImages(settings: ImageSettings): ImageFunctions {
+  return {
+    preprocess: image => preprocessImage(image, settings).data as Float32Array,
+    imageRows: () => ({ rows: [], featureRows: 0 }),
   };
 }
 

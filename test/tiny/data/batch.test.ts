@@ -35,12 +35,14 @@ const TOKENIZERS: Record<string, Tokenizer> = {
 /** `#3` is an image of which all three levels are 3. */
 const preprocess = (image: { data: Uint8Array }) => new Float32Array(3).fill(image.data[0]!);
 
+const imageRows = () => ({ rows: Array.from({ length: IMAGE_TOKENS }, (_, i) => i), featureRows: IMAGE_TOKENS });
+
 function exampleOf(sample: Sample, maxLength: number, tokenizer = TOKENIZERS.hf!): Example {
   return buildExample(sample, {
     tokenizer,
     template: TEMPLATE,
     preprocess,
-    imageTokens: IMAGE_TOKENS,
+    imageRows,
     maxLength,
   });
 }
@@ -79,15 +81,33 @@ function read({ feeds }: Batch) {
 }
 
 /** The same of an example. */
-function readExample({ ids, pixels }: Example) {
+function readExample({ ids, images }: Example) {
   let feature = 0;
   return ids.map(id => {
     if (id !== IMAGE_TOKEN_INDEX) return id;
-    const place = `${pixels[Math.floor(feature / IMAGE_TOKENS)]![0]}:${feature % IMAGE_TOKENS}`;
+    const place = `${images[Math.floor(feature / IMAGE_TOKENS)]!.pixels[0]}:${feature % IMAGE_TOKENS}`;
     feature++;
     return place;
   });
 }
+
+test('images of several tiles: rows of features out of order, left out, and the newline after all of them', () => {
+  const grids = [
+    { rows: [0, 3, 1, -1], featureRows: 6 },
+    { rows: [4, -1], featureRows: 5 },
+  ];
+  const one = (image: number): Example => ({
+    id: 'grid',
+    ids: [7, ...Array<number>(grids[image]!.rows.length).fill(IMAGE_TOKEN_INDEX), 8],
+    trained: [false, ...grids[image]!.rows.map(() => false), true],
+    images: [{ ...grids[image]!, pixels: new Float32Array(3 * (2 - image)).fill(image) }],
+    truncated: false,
+  });
+  const { feeds } = collate([one(0), one(1)], { imageSize: 1 });
+  expect(feeds.pixels.shape).toEqual([3, 3, 1, 1]);
+  // Tokens take 0 … 11, features of the first image 12 … 17, of the second 18 … 22, the newline 23.
+  expect(numbers(feeds.source)).toEqual([0, 12, 15, 13, 23, 5, 6, 22, 23, 9, 10, 11]);
+});
 
 const targetsOf = (example: Example): number => example.trained.filter((trained, t) => trained && t > 0).length;
 
@@ -176,10 +196,9 @@ describe.each(Object.entries(TOKENIZERS))('buildExample, %s encoding', (_, token
         const cut = exampleOf(one, maxLength, tokenizer);
         expect([cut.ids, cut.trained]).toEqual([whole.ids.slice(0, maxLength), whole.trained.slice(0, maxLength)]);
         expect(cut.truncated).toBe(whole.ids.length > maxLength);
-        expect(cut.featureRows).toBe(cut.pixels.length * IMAGE_TOKENS);
         const positions = cut.ids.filter(id => id === IMAGE_TOKEN_INDEX).length;
-        expect(cut.featureRows - positions).toBeGreaterThanOrEqual(0);
-        expect(cut.featureRows - positions).toBeLessThan(IMAGE_TOKENS);
+        expect(cut.images.length * IMAGE_TOKENS - positions).toBeGreaterThanOrEqual(0);
+        expect(cut.images.length * IMAGE_TOKENS - positions).toBeLessThan(IMAGE_TOKENS);
       }),
       RUNS,
     );

@@ -33,7 +33,7 @@ function exampleOf(row: Golden['rows'][number], tokenizer: Tokenizer, template: 
     tokenizer,
     template: getTemplate(template),
     preprocess: () => new Float32Array(3),
-    imageTokens: 1,
+    imageRows: () => ({ rows: [0], featureRows: 1 }),
     maxLength: 100_000,
   });
 }
