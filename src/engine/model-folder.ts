@@ -167,7 +167,10 @@ export function paramSources(
     const entry = weights.get(name)!;
     const { dtype, file } = entry;
     const fits = isFloat(wanted) ? isFloat(dtype) : dtype === wanted;
-    if (!fits) throw new LlavaError(`${file}: expected ${wanted} weights, got ${name} of type ${dtype}`);
+    if (!fits)
+      throw new LlavaError(
+        `${file}: expected ${isFloat(wanted) ? 'float' : wanted} weights, got ${name} of type ${dtype}`,
+      );
     if (!isStored(entry)) return { kind: 'host', tensor: readTensor(entry) };
     return { kind: 'file', dtype, file, offset: entry.offset, byteLength: entry.byteLength };
   };
