@@ -107,5 +107,14 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
 
 /** Names from a stranger's file, made fit for one line of a terminal. */
 export function listNames(names: readonly string[]): string {
-  return names.map(name => name.replace(/\p{Cc}/gu, '\ufffd')).join(', ');
+  return names.map(name => cut(name, 1000).replace(/\p{Cc}/gu, '\ufffd')).join(', ');
+}
+
+/** The same of one name, quoted, and cut to a length fit for an error. */
+export function quoteName(name: string): string {
+  return JSON.stringify(cut(name, 100).replace(/\p{Cc}/gu, '\ufffd'));
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text;
 }

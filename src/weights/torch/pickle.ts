@@ -7,6 +7,7 @@
  */
 
 import { LlavaError } from '../../core/index.ts';
+import { quoteName } from '../files.ts';
 import type { ByteReader } from './byte-source.ts';
 
 /** Meaning of what a pickle refers to. Each throws {@link PickleError} for what it does not know. */
@@ -64,7 +65,7 @@ export function kindOf(value: unknown): string {
   if (value instanceof Map) return 'a dict';
   if (value instanceof Uint8Array) return 'bytes';
   if (typeof value === 'object' && 'global' in value) return `the name ${value.global}`;
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100));
+  if (typeof value === 'string') return quoteName(value);
   return typeof value === 'object' ? 'an object' : String(value);
 }
 

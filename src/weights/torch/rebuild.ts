@@ -4,6 +4,7 @@
  */
 
 import { type DType, dtypeSize } from '../../core/index.ts';
+import { quoteName } from '../files.ts';
 import { kindOf, PickleError, type PickleGlobal, type PickleHooks } from './pickle.ts';
 
 /** A piece of a file that tensors are views of, as a pickle describes it: `elements` of `dtype` from element `start` on. */
@@ -104,7 +105,7 @@ export const TORCH_HOOKS: PickleHooks = {
   global(module, name) {
     const known = GLOBALS.get(`${module}.${name}`);
     if (known) return known;
-    throw new PickleError('tensors and plain containers only', `the name ${JSON.stringify(`${module}.${name}`)}`);
+    throw new PickleError('tensors and plain containers only', `the name ${quoteName(`${module}.${name}`)}`);
   },
   persistent: readStorage,
 };
@@ -159,7 +160,7 @@ function makeView(storage: TorchStorage, dtype: DType, at: unknown, size: unknow
   const end = shape.includes(0) ? offset : last + 1;
   if (end > storage.elements || elements > Math.max(storage.elements, MAX_REPEATED)) {
     const got = `[${shape}] with strides [${strides}] from ${offset} on`;
-    throw new PickleError(`a tensor within the ${storage.elements} elements of storage ${storage.key}`, got);
+    throw new PickleError(`a tensor within the ${storage.elements} elements of storage ${quoteName(storage.key)}`, got);
   }
   return new TorchTensor(storage, dtype, offset, shape, strides);
 }

@@ -7,7 +7,7 @@
 
 import { resolve } from 'node:path';
 import { dtypeSize, type HostTensor, hostTensor, LlavaError, type TypedArray, viewBytes } from '../../core/index.ts';
-import { withFile } from '../files.ts';
+import { quoteName, withFile } from '../files.ts';
 import type { WeightEntry } from '../tensor-entry.ts';
 import { ByteReader, type ByteSource, fileSource, memorySource } from './byte-source.ts';
 import { kindOf, MAX_PICKLE_BYTES, type PickleHooks, readPickle } from './pickle.ts';
@@ -73,7 +73,7 @@ function parseLegacy(source: ByteSource, file: string): ReadonlyMap<string, Weig
     const bytes = new ByteReader(source, file, { start: offset }).unsigned(8) * sizeOfElement(storage);
     offset += 8;
     if (bytes > source.size - offset) {
-      throw new LlavaError(`${file}: expected ${bytes} bytes of storage ${key}, got ${source.size - offset}`);
+      throw new LlavaError(`${file}: expected ${bytes} bytes of storage ${kindOf(key)}, got ${source.size - offset}`);
     }
     places.set(storage.key, { name: storage.key, method: 'stored', offset, storedBytes: bytes, bytes });
     offset += bytes;
@@ -122,10 +122,11 @@ function namedEntries(
 function makeEntry(name: string, tensor: TorchTensor, file: string, place: Place | undefined): WeightEntry {
   const { storage, dtype, shape } = tensor;
   const size = dtypeSize(dtype);
-  if (!place) throw new LlavaError(`${file}: expected storage ${storage.key} of tensor ${name}, got none`);
+  if (!place)
+    throw new LlavaError(`${file}: expected storage ${quoteName(storage.key)} of tensor ${quoteName(name)}, got none`);
   const needed = (storage.start + storage.elements) * size;
   if (needed > place.bytes) {
-    throw new LlavaError(`${file}: expected ${needed} bytes of storage ${storage.key}, got ${place.bytes}`);
+    throw new LlavaError(`${file}: expected ${needed} bytes of storage ${quoteName(storage.key)}, got ${place.bytes}`);
   }
   const begin = (storage.start + tensor.offset) * size;
   const byteLength = shape.reduce((product, dim) => product * dim, size);

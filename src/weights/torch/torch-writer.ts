@@ -7,6 +7,7 @@
 import { crc32 } from 'node:zlib';
 import { type DType, LlavaError } from '../../core/index.ts';
 import { type WriteBytes, writeFileAtomic } from '../atomic.ts';
+import { quoteName } from '../files.ts';
 import { readSource, type TensorSource } from '../safetensors.ts';
 import { byteLengthOf } from '../safetensors-header.ts';
 import { STORAGE_NAMES } from './rebuild.ts';
@@ -134,7 +135,7 @@ function storageName(dtype: DType, name: string, path: string): string {
   const known = STORAGE_NAMES.get(dtype);
   if (known) return known;
   throw new LlavaError(
-    `${path}: expected tensors of ${[...STORAGE_NAMES.keys()].join(', ')} for a torch file, got ${name} of ${dtype}`,
+    `${path}: expected tensors of ${[...STORAGE_NAMES.keys()].join(', ')} for a torch file, got ${quoteName(name)} of ${dtype}`,
   );
 }
 

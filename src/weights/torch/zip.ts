@@ -6,6 +6,7 @@
 
 import { inflateRawSync } from 'node:zlib';
 import { LlavaError } from '../../core/index.ts';
+import { quoteName } from '../files.ts';
 import { ByteReader, type ByteSource } from './byte-source.ts';
 
 /** A record: `storedBytes` bytes from `offset` of the file, `bytes` when inflated. */
@@ -56,7 +57,8 @@ export function readZipDirectory(source: ByteSource, where: string): ReadonlyMap
   const ranges: Range[] = [];
   for (let i = 0; i < directory.count; i++) {
     const entry = readEntry(reader);
-    if (records.has(entry.name)) throw new LlavaError(`${where}: expected each record once, got ${entry.name} again`);
+    if (records.has(entry.name))
+      throw new LlavaError(`${where}: expected each record once, got ${quoteName(entry.name)} again`);
     const record = locate(entry, source, where, directory.offset);
     records.set(entry.name, record);
     ranges.push({ name: entry.name, start: entry.headerOffset, end: record.offset + record.storedBytes });
@@ -72,7 +74,7 @@ export function readZipDirectory(source: ByteSource, where: string): ReadonlyMap
 export function readZipRecord(source: ByteSource, record: ZipRecord, where: string, maxBytes: number): Uint8Array {
   const { name, bytes, offset, storedBytes, method } = record;
   if (bytes > maxBytes)
-    throw new LlavaError(`${where}: expected record ${name} of at most ${maxBytes} bytes, got ${bytes}`);
+    throw new LlavaError(`${where}: expected record ${quoteName(name)} of at most ${maxBytes} bytes, got ${bytes}`);
   const stored = source.read(offset, storedBytes);
   return method === 'stored' ? stored : inflate(stored, record, where);
 }
@@ -82,10 +84,12 @@ function inflate(stored: Uint8Array, { name, bytes }: ZipRecord, where: string):
   try {
     const content = inflateRawSync(stored, { maxOutputLength: Math.max(1, bytes) });
     if (content.length === bytes) return content;
-    throw new LlavaError(`${where}: expected record ${name} of ${bytes} bytes, got ${content.length}`);
+    throw new LlavaError(`${where}: expected record ${quoteName(name)} of ${bytes} bytes, got ${content.length}`);
   } catch (error) {
     if (error instanceof LlavaError) throw error;
-    throw new LlavaError(`${where}: expected record ${name} deflated, ${bytes} bytes, got ${(error as Error).message}`);
+    throw new LlavaError(
+      `${where}: expected record ${quoteName(name)} deflated, ${bytes} bytes, got ${(error as Error).message}`,
+    );
   }
 }
 
@@ -146,7 +150,7 @@ function readEntry(reader: ByteReader): Entry {
   const extra = reader.take(fixed.readUInt16LE(30));
   reader.take(fixed.readUInt16LE(32));
   checkName(reader, name, at);
-  if (fixed.readUInt16LE(8) & ENCRYPTED) reader.fail(`record ${name} in plain`, 'an encrypted one', at);
+  if (fixed.readUInt16LE(8) & ENCRYPTED) reader.fail(`record ${quoteName(name)} in plain`, 'an encrypted one', at);
   const sizes = {
     bytes: fixed.readUInt32LE(24),
     storedBytes: fixed.readUInt32LE(20),
@@ -156,20 +160,20 @@ function readEntry(reader: ByteReader): Entry {
   const method = readMethod(reader, fixed.readUInt16LE(10), name, at);
   const limit = method === 'stored' ? exact.storedBytes : exact.storedBytes * MAX_DEFLATE_RATIO;
   const isHonest = method === 'stored' ? exact.bytes === limit : exact.bytes <= limit;
-  if (!isHonest) reader.fail(`record ${name} of at most ${limit} bytes when unpacked`, `${exact.bytes}`, at);
+  if (!isHonest) reader.fail(`record ${quoteName(name)} of at most ${limit} bytes when unpacked`, `${exact.bytes}`, at);
   return { name, nameBytes, method, ...exact };
 }
 
 /** Relative, without drive, `..` or control characters, so that nobody who unpacks it writes elsewhere. */
 function checkName(reader: ByteReader, name: string, at: number): void {
   const isSafe = /^[^\\:\p{Cc}]+$/u.test(name) && !name.startsWith('/') && !name.split('/').includes('..');
-  if (!isSafe) reader.fail('a plain relative name of a record', JSON.stringify(name.slice(0, 100)), at);
+  if (!isSafe) reader.fail('a plain relative name of a record', quoteName(name), at);
 }
 
 function readMethod(reader: ByteReader, method: number, name: string, at: number): ZipRecord['method'] {
   if (method === 0) return 'stored';
   if (method === 8) return 'deflated';
-  return reader.fail(`record ${name} stored or deflated`, `method ${method}`, at);
+  return reader.fail(`record ${quoteName(name)} stored or deflated`, `method ${method}`, at);
 }
 
 type Sizes = Pick<Entry, 'bytes' | 'storedBytes' | 'headerOffset'>;
@@ -206,16 +210,20 @@ function locate(
 ): ZipRecord {
   const { name } = entry;
   if (headerOffset + LOCAL_BYTES + nameBytes > end) {
-    throw new LlavaError(`${where}: expected record ${name} before the directory at ${end}, got it at ${headerOffset}`);
+    throw new LlavaError(
+      `${where}: expected record ${quoteName(name)} before the directory at ${end}, got it at ${headerOffset}`,
+    );
   }
   const header = Buffer.from(source.read(headerOffset, LOCAL_BYTES + nameBytes));
   if (header.readUInt32LE(0) !== ZIP_MAGIC || header.toString('utf8', LOCAL_BYTES) !== name) {
-    throw new LlavaError(`${where}: expected the header of record ${name} at byte ${headerOffset}, got something else`);
+    throw new LlavaError(
+      `${where}: expected the header of record ${quoteName(name)} at byte ${headerOffset}, got something else`,
+    );
   }
   const offset = headerOffset + LOCAL_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28);
   if (header.readUInt16LE(26) === nameBytes && offset + entry.storedBytes <= end) return { ...entry, offset };
   throw new LlavaError(
-    `${where}: expected record ${name} to end before byte ${end}, got ${entry.storedBytes} bytes at ${offset}`,
+    `${where}: expected record ${quoteName(name)} to end before byte ${end}, got ${entry.storedBytes} bytes at ${offset}`,
   );
 }
 
@@ -231,6 +239,8 @@ function refuseOverlaps(ranges: Range[], where: string): void {
   for (const [i, { name, start }] of ranges.entries()) {
     const previous = ranges[i - 1];
     if (!previous || previous.end <= start) continue;
-    throw new LlavaError(`${where}: expected records apart from each other, got ${name} within ${previous.name}`);
+    throw new LlavaError(
+      `${where}: expected records apart from each other, got ${quoteName(name)} within ${quoteName(previous.name)}`,
+    );
   }
 }

@@ -196,7 +196,7 @@ test('a torch file we write reads back, with aligned data', async () => {
     expect(describeTensor(readTensor(entry)), name).toEqual(expected[name]);
   }
   const wide = tensorSource('w', { dtype: 'u16', shape: [1], data: new Uint16Array(1) });
-  expect(await rejection(writeTorch(path, [wide]))).toContain('for a torch file, got w of u16');
+  expect(await rejection(writeTorch(path, [wide]))).toContain('for a torch file, got "w" of u16');
   const huge = { ...wide, dtype: 'f32', shape: [2 ** 30] } as const;
   expect(await rejection(writeTorch(path, [huge]))).toContain('expected at most 4 GiB for a torch file');
   expect(readFileSync(path).length).toBeGreaterThan(1000);

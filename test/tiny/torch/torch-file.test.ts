@@ -117,13 +117,13 @@ test('tensors that reach out of their storage, and storages out of their record,
   expect(read(tensorPickle(`(K\x00${huge}${huge}t`, '(K\x00K\x00K\x00t'))).toContain('expected a tensor within');
   expect(read(tensorPickle(two, '(K\x01t'))).toContain('expected a stride for each of 2 sizes, got 1');
   expect(read(tensorPickle(`(${'K\x01'.repeat(65)}t`, ')'))).toContain('expected a size of at most 64 numbers');
-  expect(read(tensorPickle(two, rows), 12)).toBe('x.bin: expected 16 bytes of storage 0, got 12');
-  expect(read(tensorPickle(two, rows, 'K\x00', huge))).toMatch(/expected \d+ bytes of storage 0, got 16/);
+  expect(read(tensorPickle(two, rows), 12)).toBe('x.bin: expected 16 bytes of storage "0", got 12');
+  expect(read(tensorPickle(two, rows, 'K\x00', huge))).toMatch(/expected \d+ bytes of storage "0", got 16/);
 });
 
 test('a tensor without its storage, and a file that has shrunk since it was opened', () => {
   const path = temporaryFile('x.bin', torchArchive(tensorPickle('(K\x04t', '(K\x01t')));
-  expect(refusal(() => openTorch(path))).toBe(`${path}: expected storage 0 of tensor w, got none`);
+  expect(refusal(() => openTorch(path))).toBe(`${path}: expected storage "0" of tensor "w", got none`);
   const copy = join(temporaryFolder(), 'legacy.bin');
   writeFileSync(copy, readFileSync(join(GOLDEN, 'legacy.bin')));
   const entries = openTorch(copy);
@@ -154,9 +154,11 @@ test('legacy files: magic, storages that are repeated, unknown or cut off', () =
   );
   expect(open(legacyFile(tensor, { keys: ['0', '0'], data: storage }))).toContain('once, got "0"');
   expect(open(legacyFile(tensor, { keys: ['1'], data: storage }))).toContain('once, got "1"');
-  expect(open(legacyFile(tensor, { keys: [], data: storage }))).toContain('expected storage 0 of tensor w, got none');
+  expect(open(legacyFile(tensor, { keys: [], data: storage }))).toContain(
+    'expected storage "0" of tensor "w", got none',
+  );
   expect(open(legacyFile(tensor, { keys: ['0'], data: storage.subarray(0, 20) }))).toBe(
-    'x.bin: expected 16 bytes of storage 0, got 12',
+    'x.bin: expected 16 bytes of storage "0", got 12',
   );
   expect(open(legacyFile(tensor, { keys: ['0'], data: Buffer.alloc(8, 255) }))).toContain(
     'expected a number below 2^53',
@@ -191,9 +193,9 @@ test('a deflated record that grows beyond what it states, or beyond all measure'
     const path = temporaryFile('x.bin', zipOf({ 'a/data.pkl': { data, bytes } }));
     return refusal(() => openTorch(path))?.replace(path, 'x.bin');
   };
-  expect(open(100)).toContain('expected record a/data.pkl deflated, 100 bytes, got');
-  expect(open(2 ** 20 + 1)).toContain('expected record a/data.pkl of 1048577 bytes, got 1048576');
-  expect(open(2 ** 31)).toContain(`expected record a/data.pkl of at most ${bomb.length * 1032} bytes when unpacked`);
-  expect(open(2 ** 26 + 1, Buffer.alloc(2 ** 17))).toContain('expected record a/data.pkl of at most 67108864 bytes');
-  expect(open(5, Buffer.from('junk!'))).toContain('expected record a/data.pkl deflated');
+  expect(open(100)).toContain('expected record "a/data.pkl" deflated, 100 bytes, got');
+  expect(open(2 ** 20 + 1)).toContain('expected record "a/data.pkl" of 1048577 bytes, got 1048576');
+  expect(open(2 ** 31)).toContain(`expected record "a/data.pkl" of at most ${bomb.length * 1032} bytes when unpacked`);
+  expect(open(2 ** 26 + 1, Buffer.alloc(2 ** 17))).toContain('expected record "a/data.pkl" of at most 67108864 bytes');
+  expect(open(5, Buffer.from('junk!'))).toContain('expected record "a/data.pkl" deflated');
 });

@@ -36,25 +36,26 @@ test('no directory', () => {
 test('names that could leave a folder, and names given twice', () => {
   for (const name of ['/etc/passwd', '../x', 'a/../../x', '..', 'a\\b', 'C:x', 'a\0b', 'a\nb', '']) {
     const message = refused(zipOf({ [name]: Buffer.from('x') }));
-    expect(message, name).toContain(`expected a plain relative name of a record, got ${JSON.stringify(name)}`);
+    const shown = JSON.stringify(name.replace(/[\0\n]/, '\ufffd'));
+    expect(message, name).toContain(`expected a plain relative name of a record, got ${shown}`);
   }
   const twice = zipOf({ 'a/x': Buffer.from('1'), 'a/y': Buffer.from('2') });
   for (const at of [twice.indexOf('a/y'), twice.lastIndexOf('a/y')]) twice.write('a/x', at);
-  expect(refused(twice)).toBe('f: expected each record once, got a/x again');
+  expect(refused(twice)).toBe('f: expected each record once, got "a/x" again');
 });
 
 test('records that overlap, reach out of the file or are not where they should be', () => {
   const second = (change: (entry: Buffer) => void): string | undefined =>
     withFaults({ entry: (entry, name) => name === 'a/y' && change(entry) });
-  expect(second(entry => entry.writeUInt32LE(1000, 42))).toContain('expected record a/y before the directory at 77');
-  expect(second(entry => entry.writeUInt32LE(0, 42))).toContain('expected the header of record a/y at byte 0');
+  expect(second(entry => entry.writeUInt32LE(1000, 42))).toContain('expected record "a/y" before the directory at 77');
+  expect(second(entry => entry.writeUInt32LE(0, 42))).toContain('expected the header of record "a/y" at byte 0');
   expect(second(entry => entry.fill(0, 24, 28).writeUInt32LE(7, 20) && entry.writeUInt32LE(7, 24))).toContain(
-    'expected record a/y to end before byte 77, got 7 bytes at 71',
+    'expected record "a/y" to end before byte 77, got 7 bytes at 71',
   );
   const first = withFaults({
     entry: (entry, name) => name === 'a/x' && entry.writeUInt32LE(39, 20) && entry.writeUInt32LE(39, 24),
   });
-  expect(first).toBe('f: expected records apart from each other, got a/y within a/x');
+  expect(first).toBe('f: expected records apart from each other, got "a/y" within "a/x"');
 });
 
 test('unknown methods, encryption, sizes that differ', () => {
