@@ -10,19 +10,26 @@ import type { EncodableImage } from './image-encoder.ts';
 import type { LlavaModel } from './model.ts';
 import { SAMPLING_OPTIONS, Sampler, type SamplingOptions } from './sampler.ts';
 import type { Sequence, SequenceContent } from './sequence.ts';
+import { SpeculativeReader } from './speculation.ts';
 
 /** How an answer is made. */
 export interface GenerationOptions extends SamplingOptions {
   /** Longest answer in tokens. Default 512; the model's context may end it sooner. */
   readonly maxTokens?: number;
+  /**
+   * Tokens guessed at once from the text so far; they are computed together with the next one. The answer stays the same;
+   * long ones that quote the prompt or themselves come sooner. Default 0.
+   */
+  readonly lookahead?: number;
   /** The answer ends before the first of these texts. Default: those of the conversation template. */
   readonly stop?: readonly string[];
   /** Cancels with an `AbortedError`, between two tokens or in the middle of one. */
   readonly signal?: AbortSignal;
 }
 
-const OPTION_NAMES: readonly string[] = ['maxTokens', 'stop', 'signal', ...SAMPLING_OPTIONS];
+const OPTION_NAMES: readonly string[] = ['maxTokens', 'lookahead', 'stop', 'signal', ...SAMPLING_OPTIONS];
 const DEFAULT_MAX_TOKENS = 512;
+const MAX_LOOKAHEAD = 32;
 
 /** Why an answer ended: an end token or stop text; or `maxTokens` or the context. */
 export type FinishReason = 'stop' | 'length';
@@ -66,9 +73,12 @@ export interface GenerationInput {
 /** Throws {@link LlavaError} on an unknown option or a value out of range. */
 export function checkGenerationOptions(options: GenerationOptions): void {
   rejectUnknownKeys('options', options, OPTION_NAMES);
-  const { maxTokens = DEFAULT_MAX_TOKENS, stop = [] } = options;
+  const { maxTokens = DEFAULT_MAX_TOKENS, lookahead = 0, stop = [] } = options;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new LlavaError(`option maxTokens: expected an integer of at least 1, got ${maxTokens}`);
+  }
+  if (!Number.isInteger(lookahead) || lookahead < 0 || lookahead > MAX_LOOKAHEAD) {
+    throw new LlavaError(`option lookahead: expected an integer from 0 to ${MAX_LOOKAHEAD}, got ${lookahead}`);
   }
   if (!Array.isArray(stop) || stop.some(text => typeof text !== 'string' || text === '')) {
     throw new LlavaError(`option stop: expected a list of texts, got ${JSON.stringify(stop)}`);
@@ -138,17 +148,22 @@ export async function* generateTokens(
   prompt: readonly number[],
   options: GenerationOptions,
 ): AsyncGenerator<number, FinishReason> {
-  const { signal, maxTokens = DEFAULT_MAX_TOKENS } = options;
+  const { signal, maxTokens = DEFAULT_MAX_TOKENS, lookahead = 0 } = options;
   const sampler = new Sampler(samplingOptions(options));
   const seen = new Set(prompt.filter(id => id !== IMAGE_TOKEN_INDEX));
-  for (let count = 1; ; count++) {
-    throwIfAborted(signal, 'generate');
-    const id = sampler.sample(logits, seen);
-    if (eosIds.has(id)) return 'stop';
-    yield id;
-    if (count === maxTokens || !sequence.hasRoom) return 'length';
-    seen.add(id);
-    logits = await sequence.append(id, signal);
+  const reader = new SpeculativeReader(sequence, prompt, sequence.takesSeveral ? lookahead : 0);
+  try {
+    for (let count = 1; ; count++) {
+      throwIfAborted(signal, 'generate');
+      const id = sampler.sample(logits, seen);
+      if (eosIds.has(id)) return 'stop';
+      yield id;
+      if (count === maxTokens || !reader.hasRoom) return 'length';
+      seen.add(id);
+      logits = await reader.append(id, signal);
+    }
+  } finally {
+    reader.settle();
   }
 }
 

@@ -53,9 +53,14 @@ export class Sequence implements Disposable {
     return this.#held.length;
   }
 
+  /** Positions that the model's context has left. */
+  get room(): number {
+    return this.#config.contextLength - this.length;
+  }
+
   /** False when the model's context is full. */
   get hasRoom(): boolean {
-    return this.length < this.#config.contextLength;
+    return this.room > 0;
   }
 
   /** Positions of `content` that need no computing, because the sequence holds them already. */
@@ -102,6 +107,35 @@ export class Sequence implements Disposable {
     return this.#logits;
   }
 
+  /** Whether several tokens can be appended in one run: not where each token changes the rotation of all. */
+  get takesSeveral(): boolean {
+    return !hasDynamicRotation(this.#config);
+  }
+
+  /** Appends tokens in one run; returns the logits [V] after each of them. */
+  async appendAll(ids: readonly number[], signal?: AbortSignal): Promise<Float32Array[]> {
+    assert(this.takesSeveral, 'sequence whose rotation depends on its length');
+    assert(ids.length > 0 && ids.length <= this.room, `sequence of ${this.length + ids.length} positions`);
+    this.reserve(this.length + ids.length);
+    const { vocabSize } = this.#config;
+    const logits = new Float32Array(ids.length * vocabSize);
+    const inputs = tokenInputs(ids, this.length, this.#config);
+    const output = DeviceTensor.over(f32Tensor([ids.length, vocabSize], logits));
+    try {
+      await this.#run(inputs, signal, output);
+    } finally {
+      for (const tensor of [...Object.values(inputs), output]) tensor.dispose();
+    }
+    this.#held.push(...ids.map(id => `t${id}`));
+    return ids.map((_, i) => logits.subarray(i * vocabSize, (i + 1) * vocabSize));
+  }
+
+  /** Forgets all positions from `length` on. */
+  truncate(length: number): void {
+    assert(length >= 0 && length <= this.length, `sequence of ${this.length} positions cut to ${length}`);
+    this.#held.length = length;
+  }
+
   dispose(): void {
     this.#cache.dispose();
     this.#step.dispose();
@@ -133,10 +167,10 @@ export class Sequence implements Disposable {
     }
   }
 
-  async #run(inputs: DeviceTensors, signal?: AbortSignal): Promise<void> {
-    if (this.#binding) this.#binding.set(inputs);
+  async #run(inputs: DeviceTensors, signal?: AbortSignal, logits = this.#output): Promise<void> {
+    if (this.#binding) this.#binding.set(inputs, { logits });
     else {
-      const outputs = { logits: this.#output, ...this.#cache.outputs };
+      const outputs = { logits, ...this.#cache.outputs };
       this.#binding = this.#decoder.bind({ ...inputs, ...this.#cache.inputs }, { outputs });
     }
     await this.#binding.run({ signal });
@@ -194,6 +228,22 @@ function positionInputs(lastPosition: Int32Array, totalLength: Int32Array): Devi
 /** What decoders need whose rotation depends on the sequence's length. */
 function rotaryInput(config: LlamaConfig, length: Int32Array): DeviceTensors {
   return hasDynamicRotation(config) ? { rotaryLength: DeviceTensor.over(hostTensor('i32', [], length)) } : {};
+}
+
+/** Decoder inputs for tokens after `past` positions, with the logits of each wanted. */
+function tokenInputs(ids: readonly number[], past: number, config: LlamaConfig): DeviceTensors {
+  const places = i64Tensor(
+    [ids.length],
+    ids.map((_, i) => i),
+  );
+  const end = past + ids.length;
+  return {
+    ids: DeviceTensor.over(i64Tensor([1, ids.length], ids)),
+    source: DeviceTensor.over({ ...places, shape: [1, ids.length] }),
+    rows: DeviceTensor.over(places),
+    features: DeviceTensor.over(f32Tensor([0, config.hiddenSize], [])),
+    ...positionInputs(Int32Array.of(end - 1), Int32Array.of(end)),
+  };
 }
 
 /** Decoder inputs of a run over one token, made once and written before each run. */

@@ -27,6 +27,7 @@ export interface ModelValues {
 /** Values of {@link addGenerationOptions}. */
 export interface GenerationValues {
   readonly maxTokens?: number;
+  readonly lookahead?: number;
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
@@ -92,6 +93,7 @@ export function addGenerationOptions(command: Command): Command {
     .addOption(numberOption('--min-p', 'leave out tokens less likely than this part of the likeliest (default: 0)'))
     .addOption(numberOption('--repetition-penalty', 'above 1 avoids what was said before (default: 1)'))
     .addOption(numberOption('--seed', 'seed of the random draws (default: random)'))
+    .addOption(numberOption('--lookahead', 'tokens guessed at once from the text so far; same answer (default: 0)'))
     .option('--stop <text>', 'end the answer before this text; may be given several times', collect);
 }
 
@@ -111,7 +113,7 @@ export function loadOptions(
 }
 
 const GENERATION_KEYS = [
-  ...['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'seed', 'stop'],
+  ...['maxTokens', 'lookahead', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'seed', 'stop'],
 ] as const;
 
 /** The parts of the command line's values that asking reads. */

@@ -1,0 +1,82 @@
+/**
+ * @file Several tokens a step by prompt lookup (Saxena 2023): what followed the last words where they stood before, in the
+ * prompt or the answer, is guessed to follow them again. The guesses are computed in one run together with the token that is
+ * certain; those that the sampler then picks itself cost nothing more. Which tokens come does not depend on the guesses: each
+ * is sampled from the model's own logits.
+ */
+
+import type { Sequence } from './sequence.ts';
+
+/** Longest run of tokens whose earlier occurrence is looked for, and the shortest. */
+const LONGEST_MATCH = 3;
+const SHORTEST_MATCH = 2;
+
+/** At most `count` tokens that followed the latest earlier occurrence of the end of `tokens`; none where it has none. */
+export function lookUp(tokens: readonly number[], count: number): readonly number[] {
+  for (let length = LONGEST_MATCH; length >= SHORTEST_MATCH; length--) {
+    const end = tokens.length - length;
+    for (let start = end - 1; start >= 0; start--) {
+      if (!equalRuns(tokens, start, end, length)) continue;
+      return tokens.slice(start + length, start + length + count);
+    }
+  }
+  return [];
+}
+
+function equalRuns(tokens: readonly number[], a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (tokens[a + i] !== tokens[b + i]) return false;
+  return true;
+}
+
+/** A token that was guessed and computed, and the logits after it. */
+interface Guess {
+  readonly id: number;
+  readonly logits: Float32Array;
+}
+
+/** Appends tokens to a sequence, computing guesses ahead. {@link settle} must be called when no more come. */
+export class SpeculativeReader {
+  readonly #sequence: Sequence;
+  readonly #tokens: number[];
+  readonly #ahead: number;
+  #guesses: Guess[] = [];
+
+  /**
+   * @param tokens what the sequence holds; negative where it is no token
+   * @param ahead most tokens to guess at once; 0 guesses none
+   */
+  constructor(sequence: Sequence, tokens: readonly number[], ahead: number) {
+    this.#sequence = sequence;
+    this.#tokens = [...tokens];
+    this.#ahead = ahead;
+  }
+
+  /** False when the model's context is full. */
+  get hasRoom(): boolean {
+    return this.#sequence.hasRoom || this.#guesses.length > 0;
+  }
+
+  /** Appends `id`; returns the logits [V] after it, valid until the next call that computes. */
+  async append(id: number, signal?: AbortSignal): Promise<Float32Array> {
+    this.#tokens.push(id);
+    const guess = this.#guesses.shift();
+    if (guess?.id === id) return guess.logits;
+    if (guess) this.#drop(1);
+    const guessed = lookUp(this.#tokens, this.#ahead).slice(0, this.#sequence.room - 1);
+    if (guessed.length === 0) return this.#sequence.append(id, signal);
+    const [logits, ...after] = await this.#sequence.appendAll([id, ...guessed], signal);
+    this.#guesses = guessed.map((next, i) => ({ id: next, logits: after[i]! }));
+    return logits!;
+  }
+
+  /** Takes guesses that came to nothing out of the sequence. */
+  settle(): void {
+    this.#drop(0);
+  }
+
+  /** Takes the guesses that are left, and `taken` that were taken off the list, out of the sequence. */
+  #drop(taken: number): void {
+    this.#sequence.truncate(this.#sequence.length - this.#guesses.length - taken);
+    this.#guesses = [];
+  }
+}
