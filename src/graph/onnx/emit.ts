@@ -66,6 +66,23 @@ const toOnnxPort = ({ name, dtype, shape }: Port): OnnxPort => ({
   shape: shape.map(d => (typeof d === 'number' ? d : d.key)),
 });
 
+const keyOf = (value: Value): string => `${value.node.id}.${value.index}`;
+
+/**
+ * Parameters that are read by lookups of rows alone, such as embeddings. Stored in 16 bits they stay so in memory: the rows
+ * are converted, where other parameters are converted whole when the model is loaded.
+ */
+function lookupTables(graph: Graph): ReadonlySet<string> {
+  const tables = new Set(graph.params.map(({ value }) => keyOf(value)));
+  for (const node of graph.nodes) {
+    if (node.kind !== 'op') continue;
+    const rest = node.op === 'gather' ? node.inputs.slice(1) : node.inputs;
+    for (const value of rest) tables.delete(keyOf(value));
+  }
+  for (const { value } of graph.outputs) tables.delete(keyOf(value));
+  return tables;
+}
+
 /**
  * Collects nodes and initializers while the graph is walked. Names that are made up start with `%`, so that they are never
  * those of inputs, parameters or outputs.
@@ -76,12 +93,15 @@ class Emitter {
   readonly #names = new Map<string, string>();
   readonly #shared = new Map<string, string>();
   readonly #sizeSources = new Map<string, { name: string; axis: number }>();
+  /** Parameters of which only rows are read, by the key of their value. */
+  readonly #tables: ReadonlySet<string>;
   #fresh = 0;
 
   constructor(graph: Graph) {
+    this.#tables = lookupTables(graph);
     for (const { value, name } of graph.outputs) this.#reserve(value, name);
     for (const { value, name, shape } of [...graph.inputs, ...graph.params]) {
-      this.#names.set(`${value.node.id}.0`, name);
+      this.#names.set(keyOf(value), name);
       for (const [axis, d] of shape.entries()) {
         const symbol = bareSymbol(d);
         if (symbol && !this.#sizeSources.has(symbol)) this.#sizeSources.set(symbol, { name, axis });
@@ -94,11 +114,11 @@ class Emitter {
    * as input and output at once (key/value cache, parameters).
    */
   #reserve(value: Value, name: string): void {
-    const key = `${value.node.id}.${value.index}`;
+    const key = keyOf(value);
     if (value.node.kind === 'op' && !this.#names.has(key)) this.#names.set(key, name);
   }
 
-  addParam({ name, dtype, shape }: Port, from: Exclude<ParamSource, { kind: 'input' }>): void {
+  addParam({ name, dtype, shape, value }: Port, from: Exclude<ParamSource, { kind: 'input' }>): void {
     const stored = from.kind === 'host' ? from.tensor.dtype : from.dtype;
     const target = stored === dtype ? name : `%${name}:${stored}`;
     const sizes = shape as readonly number[];
@@ -108,7 +128,10 @@ class Emitter {
       const place = { location, offset: from.offset, byteLength: from.byteLength };
       this.#initializers.push(externalTensorProto(target, stored, sizes, place));
     }
-    if (target !== name) this.#node('Cast', [target], { attributes: { to: ONNX_DTYPE[dtype] }, outputs: [name] });
+    if (target === name) return;
+    const key = keyOf(value);
+    if (this.#tables.has(key)) this.#names.set(key, target);
+    else this.#node('Cast', [target], { attributes: { to: ONNX_DTYPE[dtype] }, outputs: [name] });
   }
 
   addNode(node: OpNode | LeafNode): void {
@@ -120,7 +143,16 @@ class Emitter {
     const record = opTable.get(node.op)!;
     const outputTypes = record.infer(node.inputs, node.attrs);
     const outputs = outputTypes.map((_, index) => this.#outputName(node, index));
-    record.emit(this.#context(node, outputs, outputTypes));
+    const stored = this.#isStoredTable(node.inputs[0]);
+    const made = stored ? [`${outputs[0]}:stored`] : outputs;
+    record.emit(this.#context(node, made, outputTypes));
+    if (stored) this.#node('Cast', made, { attributes: { to: ONNX_DTYPE[outputTypes[0]!.dtype] }, outputs });
+  }
+
+  /** Whether `value` is a table that is looked up in the type it is stored in. */
+  #isStoredTable(value: Value | undefined): boolean {
+    if (!value || !this.#tables.has(keyOf(value))) return false;
+    return this.#nameOf(value) !== (value.node as LeafNode).name;
   }
 
   #outputName(node: OpNode, index: number): string {
@@ -161,7 +193,7 @@ class Emitter {
   }
 
   #nameOf(value: Value): string {
-    const name = this.#names.get(`${value.node.id}.${value.index}`);
+    const name = this.#names.get(keyOf(value));
     assert(name !== undefined, `emit: value %${value.id} has no name yet`);
     return name;
   }

@@ -4,7 +4,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { castFloat, type DType, f32Tensor, type HostTensor, tensorBytes, toFloat32 } from '../../../src/core/index.ts';
+import {
+  castFloat,
+  type DType,
+  f32Tensor,
+  type HostTensor,
+  i64Tensor,
+  tensorBytes,
+  toFloat32,
+} from '../../../src/core/index.ts';
 import * as g from '../../../src/graph/index.ts';
 import { compileOutputs, rngFor, run } from './harness.ts';
 import { type OnnxGraph, readOnnx } from './onnx-reader.ts';
@@ -94,6 +102,26 @@ describe('parts', () => {
       { name: graph.nodes[0]!.inputs[0], dtype: 10, dims: [3, 4], external: {} },
     ]);
     expect(graph.inputs).toEqual(['x']);
+  });
+
+  test('a table of 16-bit numbers is looked up as it is, and the rows are cast', async () => {
+    const table = castFloat(f32Tensor([3, 2], [1, 2, 3, 4, 5, 6]), 'f16');
+    const rows = g.gather(g.param('t', [3, 2]), g.constant(i64Tensor([2], [2, 0])));
+    const source = () => ({ kind: 'host', tensor: table }) as const;
+    expect(opTypes(emit({ rows }, source))).toEqual(['Gather', 'Cast']);
+    using executable = await compileOutputs({ rows }, source);
+    expect([...(await run(executable, {})).rows!.data]).toEqual([5, 6, 1, 2]);
+  });
+
+  test('a table that is multiplied too is cast whole', () => {
+    const table = castFloat(f32Tensor([3, 4], new Float32Array(12)), 'f16');
+    const weight = g.param('w', [3, 4]);
+    const outputs = {
+      y: g.matMul(x, weight, { transB: true }),
+      rows: g.gather(weight, g.constant(i64Tensor([1], [0]))),
+    };
+    const graph = emit(outputs, () => ({ kind: 'host', tensor: table }));
+    expect(opTypes(graph)).toEqual(['Cast', 'FusedMatMul', 'Gather']);
   });
 
   test('external data', () => {
