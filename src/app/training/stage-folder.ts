@@ -37,9 +37,10 @@ function processorFiles(model: StageModel): [string, object][] {
   const files: [string, object][] = [['preprocessor_config.json', imageSettingsJson(model)]];
   if (model.config.modelType === 'clip') return files;
   const { vision, visionFeatureSelect } = model.config;
+  const isNext = model.json.model_type === 'llava_next';
   const hasClassToken = vision.modelType === 'clip_vision_model';
   const processor = {
-    processor_class: 'LlavaProcessor',
+    processor_class: isNext ? 'LlavaNextProcessor' : 'LlavaProcessor',
     image_token: '<image>',
     patch_size: vision.patchSize,
     num_additional_image_tokens: hasClassToken ? 1 : 0,

@@ -92,7 +92,10 @@ function stageImageSettings(config: ModelConfig): ImageSettings {
 
 /** The content of `preprocessor_config.json`. */
 export function imageSettingsJson(model: StageModel): JsonObject {
-  return formatImageSettings(model.imageSettings);
+  const settings = formatImageSettings(model.imageSettings);
+  if (model.json.model_type !== 'llava_next' || model.config.modelType !== 'llava') return settings;
+  const next = { image_processor_type: 'LlavaNextImageProcessor', do_pad: true };
+  return { ...settings, ...next, image_grid_pinpoints: model.config.anyres?.pinpoints };
 }
 
 function objectiveOf(stage: Stage, config: ModelConfig): Objective {
@@ -121,7 +124,9 @@ function modelJson(stage: Stage, tokenizer: Tokenizer, folderOf: (name: string) 
     return { architectures: ['CLIPModel'], ...model, text_config: { ...text, ...(model.text_config as object) } };
   }
   return {
-    architectures: ['LlavaForConditionalGeneration'],
+    architectures: [
+      model.model_type === 'llava_next' ? 'LlavaNextForConditionalGeneration' : 'LlavaForConditionalGeneration',
+    ],
     image_token_index: tokenizer.tokenToId('<image>'),
     ...model,
     vision_config: { ...partConfig('vision', init.vision, folderOf), ...(model.vision_config as object) },

@@ -4,18 +4,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type HostTensor, i64Tensor } from '../../../src/core/index.ts';
-import { buildGraph, emitOnnx, gradients } from '../../../src/graph/index.ts';
 import { CLIP_NAMES, type ClipConfig, LLAVA_NAMES, type LlavaConfig } from '../../../src/models/index.ts';
-import { compile } from '../../../src/runtime/index.ts';
-import {
-  clipObjective,
-  cosineWithWarmup,
-  createTrainer,
-  llavaObjective,
-  type Objective,
-} from '../../../src/train/index.ts';
+import { clipObjective, cosineWithWarmup, createTrainer, llavaObjective } from '../../../src/train/index.ts';
 import { openSafetensors, readTensor } from '../../../src/weights/index.ts';
 import { openGolden, readWeights, relativeError } from '../models/goldens.ts';
+import { lossAndGradients } from './gradients.ts';
 
 const GRADIENT_TOLERANCE = 1e-4;
 const CURVE_TOLERANCE = 1e-3;
@@ -55,23 +48,6 @@ function llavaFeeds(golden: ReturnType<typeof openTraining>, imageToken: number)
       targetPositions.map(i => labels[i]!),
     ),
   };
-}
-
-async function lossAndGradients(
-  objective: Objective,
-  names: readonly string[],
-  weights: ReadonlyMap<string, HostTensor>,
-  feeds: Record<string, HostTensor>,
-): Promise<Record<string, HostTensor>> {
-  const grads = gradients(
-    objective.loss,
-    names.map(name => objective.params.get(name)!),
-  );
-  const outputs = { loss: objective.loss, ...Object.fromEntries(names.map((name, i) => [`grad.${name}`, grads[i]!])) };
-  const model = emitOnnx(buildGraph(outputs), port => ({ kind: 'host', tensor: weights.get(port.name)! }));
-  using executable = await compile(model);
-  const results = await executable.run(feeds);
-  return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.read()]));
 }
 
 function expectGradients(results: Record<string, HostTensor>, golden: ReturnType<typeof openTraining>): void {
