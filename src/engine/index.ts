@@ -3,6 +3,7 @@ export { type Benchmark, type BenchmarkOptions, benchmark, median } from './benc
 export { chooseTemplate } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export * from './convert/index.ts';
+export { suitableFormat } from './cpu-features.ts';
 export { describeModel, type MemoryNeed, type ModelDescription, type PartDescription } from './describe.ts';
 export { exportOnnx, type OnnxExportOptions, type OnnxStorage } from './export-onnx.ts';
 export {
@@ -19,7 +20,15 @@ export { type EncodableImage, encodableImage } from './image-encoder.ts';
 export { Llava } from './llava.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 export { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
-export { type LinearLayer, linearLayers, type QuantizeOptions, quantizedFolder, quantizeModel } from './quantize.ts';
+export {
+  type LinearLayer,
+  linearLayers,
+  QUANT_CHOICES,
+  type QuantChoice,
+  type QuantizeOptions,
+  quantizedFolder,
+  quantizeModel,
+} from './quantize.ts';
 export { Sampler, type SamplingOptions } from './sampler.ts';
 export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';
 export { type SyntheticOptions, writeSyntheticModel } from './synthetic.ts';

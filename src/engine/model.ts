@@ -5,20 +5,13 @@
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
-import {
-  COMPAT_NAMES,
-  type Compat,
-  type LlamaConfig,
-  type LlavaConfig,
-  WEIGHT_FORMATS,
-  type WeightFormat,
-} from '../models/index.ts';
+import { COMPAT_NAMES, type Compat, type LlamaConfig, type LlavaConfig } from '../models/index.ts';
 import type { ImageLimits, Processor } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
-import { quantizedFolder } from './quantize.ts';
+import { QUANT_CHOICES, type QuantChoice, quantizedFolder } from './quantize.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
 import { missingTower } from './vision-tower.ts';
 
@@ -27,10 +20,10 @@ export interface LoadOptions {
   /** Threads of a computation. Default: all cores the process may use. */
   readonly threads?: number;
   /**
-   * Form of the linear layers' weights. Default: as they are stored. A model that is stored in floats is quantised once, into
+   * Form of the linear layers' weights, or `auto`. Default: as they are stored. A model that is stored in floats is quantised once, into
    * the cache.
    */
-  readonly quant?: WeightFormat;
+  readonly quant?: QuantChoice;
   /** Conversation template by name. Default: the one the model was trained with, as far as its files or name tell. */
   readonly template?: string;
   /**
@@ -165,8 +158,8 @@ function checkLoadOptions(options: LoadOptions): void {
 }
 
 function checkQuant(quant: string): void {
-  if ((WEIGHT_FORMATS as readonly string[]).includes(quant)) return;
-  throw new LlavaError(`option quant: expected one of ${WEIGHT_FORMATS.join(', ')}, got ${quant}`);
+  if ((QUANT_CHOICES as readonly string[]).includes(quant)) return;
+  throw new LlavaError(`option quant: expected one of ${QUANT_CHOICES.join(', ')}, got ${quant}`);
 }
 
 function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {

@@ -14,6 +14,7 @@ import {
   formatPlan,
   formatQuantization,
   type Quantization,
+  WEIGHT_FORMATS,
   type WeightFormat,
 } from '../models/index.ts';
 import {
@@ -26,6 +27,7 @@ import {
   type TensorSource,
   type WeightEntry,
 } from '../weights/index.ts';
+import { suitableFormat } from './cpu-features.ts';
 import {
   type FolderOptions,
   type ModelFolder,
@@ -196,16 +198,23 @@ async function writeConfig(
   await writeFile(join(to, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }
 
+/** A form of the weights, or `auto`: as they are stored if that is no float form, else what suits the processor. */
+export type QuantChoice = WeightFormat | 'auto';
+
+/** All choices. */
+export const QUANT_CHOICES: readonly QuantChoice[] = ['auto', ...WEIGHT_FORMATS];
+
 /**
  * A folder with the model in `source` in the wanted form: the folder itself where it is stored so, else a copy in the cache,
  * made the first time. Tied to the source's files by their names, sizes and times of change.
  */
 export async function quantizedFolder(
   source: string,
-  format: WeightFormat,
+  choice: QuantChoice,
   options: Omit<QuantizeOptions, 'quantization'> = {},
 ): Promise<string> {
   const { folder, quantization } = openModelFolder(source, options.files);
+  const format = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
   if ((quantization?.format ?? 'float') === format) return source;
   if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);
   const files = (await readdir(folder)).sort().map(name => {

@@ -4,8 +4,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { cacheFolder, LlavaError } from '../../core/index.ts';
-import type { Benchmark, BenchmarkOptions } from '../../engine/index.ts';
-import type { JsonObject, WeightFormat } from '../../models/index.ts';
+import type { Benchmark, BenchmarkOptions, QuantChoice } from '../../engine/index.ts';
+import type { JsonObject } from '../../models/index.ts';
 import { benchmarkSvg } from './bench-svg.ts';
 import type { Io } from './commands.ts';
 import { addModelOptions, DEMO_MODEL, loadOptions, type ModelValues, parseNumber } from './options.ts';
@@ -48,7 +48,7 @@ function parseSize(text: string): { width: number; height: number } {
 
 async function bench(values: BenchValues, io: Io): Promise<void> {
   const { benchmark, loadModel } = await import('../../engine/index.ts');
-  const folder = values.synthetic ? await syntheticFolder(values.synthetic, values.quant ?? 'float') : values.model;
+  const folder = values.synthetic ? await syntheticFolder(values.synthetic, values.quant) : values.model;
   const { prompts, decode, repeats, imageSize } = values;
   const options: BenchmarkOptions = {
     signal: io.signal,
@@ -67,9 +67,10 @@ async function bench(values: BenchValues, io: Io): Promise<void> {
 }
 
 /** The folder of random weights for a configuration file, made the first time. */
-async function syntheticFolder(file: string, format: WeightFormat): Promise<string> {
+async function syntheticFolder(file: string, choice: QuantChoice = 'float'): Promise<string> {
   const { createHash } = await import('node:crypto');
-  const { writeSyntheticModel } = await import('../../engine/index.ts');
+  const { suitableFormat, writeSyntheticModel } = await import('../../engine/index.ts');
+  const format = choice === 'auto' ? suitableFormat() : choice;
   const { readJson } = await import('../../weights/index.ts');
   const json = readJson(file, "a model's configuration") as JsonObject;
   const key = createHash('sha256')

@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
-import type { AskOptions, LoadOptions } from '../../engine/index.ts';
+import type { AskOptions, LoadOptions, QuantChoice } from '../../engine/index.ts';
 import { COMPAT_NAMES, type Compat, type WeightFormat } from '../../models/index.ts';
 
 /** The demo model that the package carries. */
@@ -19,7 +19,7 @@ export interface ModelValues {
   readonly compat?: Compat;
   readonly visionTower?: string;
   readonly threads?: number;
-  readonly quant?: WeightFormat;
+  readonly quant?: QuantChoice;
   readonly maxPixels?: number;
   readonly maxSide?: number;
 }
@@ -74,9 +74,10 @@ export function addModelOptions(command: Command): Command {
     .addOption(compatOption())
     .addOption(visionTowerOption())
     .addOption(
-      new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache').choices(
-        WEIGHT_FORMATS,
-      ),
+      new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache').choices([
+        'auto',
+        ...WEIGHT_FORMATS,
+      ]),
     )
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .addOption(numberOption('--max-pixels', 'largest image, width × height (default: 100000000)'))

@@ -1,6 +1,7 @@
 /** @file Quantised models: near the float model, stored as asked, loaded without being told. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { arch } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { f32Tensor, type HostTensor } from '../../../src/core/index.ts';
@@ -10,7 +11,9 @@ import {
   linearLayers,
   loadModel,
   openModelFolder,
+  quantizedFolder,
   quantizeModel,
+  suitableFormat,
 } from '../../../src/engine/index.ts';
 import { imageLayout, parseLlavaConfig, type Quantization, type WeightFormat } from '../../../src/models/index.ts';
 import { quantizeRowsOf } from '../../../src/weights/index.ts';
@@ -165,6 +168,15 @@ describe('option quant', () => {
     expect(readdirSync(join(cache, 'llava-ts', 'quantized'))).toEqual(made);
     expect(await logitsOf(second)).toEqual(await logitsOf(first));
     expect(await logitsOf(first)).toEqual(await logitsIn(await copyAs('w8a8')));
+  });
+
+  test('auto: what suits the processor, and what is quantised stays as it is', async () => {
+    expect(suitableFormat('flags : fpu avx512_vnni')).toBe(arch() === 'x64' ? 'w8a16' : 'int8');
+    expect(suitableFormat('flags : fpu avx2')).toBe('int8');
+    expect(await quantizedFolder(await copyAs('int4'), 'auto')).toBe(await copyAs('int4'));
+    vi.stubEnv('XDG_CACHE_HOME', join(root.path, 'auto'));
+    const { quantization } = openModelFolder(await quantizedFolder(source, 'auto'));
+    expect(quantization!.format).toBe(suitableFormat());
   });
 
   test('takes a model that is stored so as it is, and refuses another form', async () => {
