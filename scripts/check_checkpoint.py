@@ -88,7 +88,8 @@ def tokenize(tokenizer, prompt, image_token, bos):
 
 def image_token_count(config):
     patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
-    return patches + (config.vision_feature_select_strategy == "full")
+    has_class_token = config.vision_config.model_type == "clip_vision_model"
+    return patches + (has_class_token and config.vision_feature_select_strategy == "full")
 
 
 def expand(ids, config):

@@ -5,6 +5,7 @@
 
 import type { DType } from '../core/index.ts';
 import type { OnnxModel, OnnxPort } from '../graph/index.ts';
+import { hasDynamicRotation } from '../models/index.ts';
 import type { ModelFolder } from './model-folder.ts';
 
 /** Name of the file by which an export is known. */
@@ -64,7 +65,7 @@ that are asked for.
 | \`rows\` int64 | [R] | T − 1 | 0 |
 | \`lastPosition\` int32 | [1] | T − 1 | p |
 | \`totalLength\` int32 | [] | T | p + 1 |
-| \`past.L.key\`, \`past.L.value\` float32 | [1, ${numKeyValueHeads}, p, ${headDim}] | p = 0 | \`present.L.key\`, \`present.L.value\` of the run before |
+${hasDynamicRotation(language) ? '| `rotaryLength` int32 | [] | T | p + 1 |\n' : ''}| \`past.L.key\`, \`past.L.value\` float32 | [1, ${numKeyValueHeads}, p, ${headDim}] | p = 0 | \`present.L.key\`, \`present.L.value\` of the run before |
 
 Outputs: \`logits\` float32 [R, ${language.vocabSize}], and \`present.L.key\`, \`present.L.value\` for each layer L from 0 to ${numHiddenLayers - 1}: the cache,
 longer by T. A cache of fixed room works too: [1, ${numKeyValueHeads}, room, ${headDim}] from the first run on, of which positions from

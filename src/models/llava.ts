@@ -4,6 +4,7 @@
  */
 
 import {
+  addDims,
   buildGraph,
   cast,
   concat,
@@ -116,8 +117,8 @@ export function visionGraph(config: LlavaConfig, plan?: FormatPlan): Graph {
  * @param plan form of each linear layer's weight; by default all are float
  */
 export function decoderGraph(config: LlamaConfig, prefix: string, plan?: FormatPlan): Graph {
-  const [batch, capacity] = ['B', 'P'].map(dim) as [Dim, Dim];
-  const inputs = sequenceInputs(batch, dim('T'));
+  const [batch, tokens, capacity] = ['B', 'T', 'P'].map(dim) as [Dim, Dim, Dim];
+  const inputs = sequenceInputs(batch, tokens);
   const features = input('features', 'f32', [dim('M'), config.hiddenSize]);
   const context: AttentionContext = {
     kind: 'cached',
@@ -125,7 +126,7 @@ export function decoderGraph(config: LlamaConfig, prefix: string, plan?: FormatP
     lastPosition: input('lastPosition', 'i32', [batch]),
     totalLength: input('totalLength', 'i32', []),
     tables: hasDynamicRotation(config)
-      ? dynamicRotaryTables(capacity, cast(input('rotaryLength', 'i32', []), 'f32'), config)
+      ? dynamicRotaryTables(addDims(capacity, tokens), cast(input('rotaryLength', 'i32', []), 'f32'), config)
       : rotaryTables(config.contextLength, config),
   };
   const { logits, present } = decode(new Scope(prefix, plan), inputs, features, config, context);

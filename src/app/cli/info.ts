@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { ModelDescription, PartDescription } from '../../engine/index.ts';
+import type { LlamaConfig } from '../../models/index.ts';
 import type { Io } from './commands.ts';
 import { compatOption, type ModelValues, visionTowerOption } from './options.ts';
 
@@ -57,7 +58,7 @@ function architecture({ config }: ModelDescription): Row[] {
   const decoder: Row = [
     'decoder',
     `${FAMILY_NAMES[language.modelType]}, ${numHiddenLayers} layers, width ${hiddenSize}, MLP ${intermediateSize}, ` +
-      `${numAttentionHeads} heads (${numKeyValueHeads} key/value), vocabulary ${vocabSize}`,
+      `${numAttentionHeads} heads (${numKeyValueHeads} key/value), vocabulary ${vocabSize}${positions(language)}`,
   ];
   if (config.modelType !== 'llava') return [decoder];
   const { vision, projectorType, visionFeatureLayers, visionFeatureSelect } = config;
@@ -70,6 +71,12 @@ function architecture({ config }: ModelDescription): Row[] {
     ['bridge', `${projectorType}, from layer ${visionFeatureLayers.join(' and ')}, ${visionFeatureSelect} tokens`],
     decoder,
   ];
+}
+
+/** What is special about a decoder's positions: its window, its rope scaling. */
+function positions({ slidingWindow, ropeScaling }: LlamaConfig): string {
+  const window = slidingWindow === undefined ? '' : `, window ${slidingWindow}`;
+  return ropeScaling ? `${window}, ${ropeScaling.type} rope × ${ropeScaling.factor}` : window;
 }
 
 /** `576 tokens`, `up to 2928 tokens, in up to 5 tiles`. */

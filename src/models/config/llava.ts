@@ -92,6 +92,13 @@ export function checkedLlava(where: string, config: LlavaConfig): LlavaConfig {
   if (config.anyres && config.merge.spatial && config.visionFeatureSelect === 'cls_patch') {
     throw new LlavaError(`${where}: expected patch features without the class token for a grid of tiles, got all`);
   }
+  const { projectorType, vision, visionFeatureLayers, language } = config;
+  const width = vision.hiddenSize * visionFeatureLayers.length;
+  if (projectorType === 'identity' && width !== language.hiddenSize) {
+    throw new LlavaError(
+      `${where}: expected features as wide as the language model, ${language.hiddenSize}, for projector identity, got ${width}`,
+    );
+  }
   return Object.freeze(config);
 }
 

@@ -11,12 +11,13 @@ import { relativeError, TINY_JSON } from './tiny-model.ts';
 const TOLERANCE = 1e-5;
 const { vision_config: vision, text_config: text } = TINY_JSON;
 
-/** One of each kind of decoder and tower. Windows are shorter than the sequences, one is longer than a chunk. */
+/** One of each kind of decoder, tower and projector. Windows are shorter than the sequences, one is longer than a chunk. */
 const MODELS: Readonly<Record<string, object>> = {
   'CLIP, Llama': {},
   'CLIP, Mistral': {
     text_config: { ...text, model_type: 'mistral', sliding_window: 13 },
     vision_feature_layer: [-2, -1],
+    mm_projector_type: 'identity',
   },
   'SigLIP, Qwen2': {
     text_config: {

@@ -30,6 +30,9 @@ describe('plain ONNX Runtime continues as transformers does', () => {
     ['llava-1.5-odd', 'one_image', 256],
     ['llava-v1-linear', 'one_image', 256],
     ['llama-tied', 'text_only', 0],
+    ['mistral', 'text_20', 0],
+    ['dynamic-rope', 'text_40', 0],
+    ['llava-siglip-qwen2', 'one_image', 0],
   ])('%s, %s, room for %d positions', async (family, name, room) => {
     const folder = join(GOLDEN, family);
     const { entries } = openSafetensors(join(folder, 'golden.safetensors'));

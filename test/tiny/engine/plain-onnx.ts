@@ -60,6 +60,9 @@ export function plainGreedy(
   const manifest = JSON.parse(readFileSync(join(folder, 'onnx.json'), 'utf8'));
   const { keyValueHeads, headSize, hiddenSize, layers, imageTokenId } = manifest;
   const isImage = (id: number) => id === imageTokenId || id === IMAGE_TOKEN_INDEX;
+  const rotatesByLength = manifest.files['decoder.onnx'].inputs.some(
+    ({ name }: { name: string }) => name === 'rotaryLength',
+  );
   const shape = [1, keyValueHeads, room, headSize];
   const empty = float32(shape, new Float32Array(keyValueHeads * room * headSize));
   const names = Array.from({ length: layers }, (_, layer) => [`${layer}.key`, `${layer}.value`]).flat();
@@ -78,6 +81,7 @@ export function plainGreedy(
         rows: int64([1], [fresh - 1]),
         lastPosition: int32([1], run.length - 1),
         totalLength: int32([], run.length),
+        ...(rotatesByLength && { rotaryLength: int32([], run.length) }),
         ...past,
       });
       const token = indexOfLargest(outputs.logits!.data);

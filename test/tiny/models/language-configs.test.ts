@@ -104,6 +104,10 @@ test.each<[object, string]>([
   [{ vision_feature_layer: [] }, 'x: expected vision_feature_layer of a tower of 12 blocks, got []'],
   [{ vision_feature_layer: [-2, 13] }, 'x: expected vision_feature_layer of a tower of 12 blocks, got [-2,13]'],
   [{ vision_feature_layer: ['a'] }, 'x: expected integers for vision_feature_layer, got ["a"]'],
+  [
+    { mm_projector_type: 'identity' },
+    'x: expected features as wide as the language model, 4096, for projector identity, got 768',
+  ],
   [{ mm_projector_type: 'pooler' }, 'x: expected mm_projector_type linear, mlpNx_gelu or identity, got pooler'],
   [
     { vision_config: { model_type: 'siglip_vision_model' } },
