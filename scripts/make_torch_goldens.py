@@ -202,6 +202,28 @@ def make_lora():
         safetensors.torch.save_file({key: value.contiguous() for key, value in merged.items()}, folder / "merged.safetensors")
 
 
+def make_lora_llava():
+    """`llava`: an adapter of the whole of a LLaVA, projector included, and the greedy answer of the merged model."""
+    source = GOLDEN / "models" / "end-to-end"
+    model = transformers.LlavaForConditionalGeneration.from_pretrained(source, attn_implementation="eager")
+    config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], modules_to_save=["multi_modal_projector"])
+    model = peft.get_peft_model(model, config)
+    fill_adapters(model, 11)
+    for name, parameter in sorted(model.named_parameters()):
+        if "modules_to_save" in name:
+            parameter.data *= 1.5
+    model.save_pretrained(OUT / "lora" / "llava")
+    (OUT / "lora" / "llava" / "README.md").unlink(missing_ok=True)
+    points = safetensors.torch.load_file(source / "golden.safetensors")
+    inputs = {name: points[f"v1.{name}"] for name in ["input_ids", "pixel_values"]}
+    steps = model.merge_and_unload().generate(
+        **inputs, attention_mask=torch.ones_like(inputs["input_ids"]), max_new_tokens=32, do_sample=False, suppress_tokens=None, eos_token_id=[-1], return_dict_in_generate=True, output_scores=True
+    )
+    margin = min((top[0, 0] - top[0, 1]).item() for top in (score.topk(2).values for score in steps.scores))
+    greedy = steps.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+    write_json(OUT / "lora" / "llava" / "golden.json", {"source": SOURCE, "case": "v1", "greedy": greedy, "smallest_margin": margin})
+
+
 def make_delta():
     """The base, the target, and target − base under the rule of LLaVA's v0 and v1 releases, in f16 as these were."""
     base = {name: tensor.half() for name, tensor in tiny_llama(1).state_dict().items()}
@@ -260,5 +282,6 @@ if __name__ == "__main__":
         make_files()
         make_hostile()
         make_lora()
+        make_lora_llava()
         make_delta()
         make_projector()

@@ -4,7 +4,6 @@
  * (or processor_config.json), model.safetensors or shards.
  */
 
-import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
@@ -27,7 +26,15 @@ import {
   visionGraph,
   withCompat,
 } from '../models/index.ts';
-import { checkTensors, isStored, openWeights, readJson, readTensor, type WeightEntry } from '../weights/index.ts';
+import {
+  checkTensors,
+  findFile,
+  isStored,
+  openCheckpoint,
+  readJson,
+  readTensor,
+  type WeightEntry,
+} from '../weights/index.ts';
 import { type ImageRule, imageRule } from './image-rule.ts';
 import { findTower, hasTower, noTowerError, type TowerFolder, towerWeights } from './vision-tower.ts';
 
@@ -37,6 +44,8 @@ export const QUANTIZATION_KEY = 'llava_ts_quantization';
 /** What a model's files say, weights apart. */
 export interface ModelFiles {
   readonly folder: string;
+  /** The folder, and that of the base where one was given: a file that the first lacks is taken from the next. */
+  readonly folders: readonly string[];
   /** The name that the model was published under, else the folder's. */
   readonly name: string;
   readonly config: LlavaConfig | LlamaConfig;
@@ -60,6 +69,8 @@ export interface FolderOptions {
   readonly compat?: Compat | undefined;
   /** Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's. */
   readonly visionTower?: string | undefined;
+  /** Folder of the model that the weights are to be applied to: an adapter's, a projector's, a delta's. Default: none. */
+  readonly modelBase?: string | undefined;
 }
 
 /** A model's files, read but for the weights themselves. */
@@ -71,15 +82,16 @@ export interface ModelFolder extends ModelFiles {
 /** Reads a folder. Throws {@link LlavaError} that names the file at fault. */
 export function openModelFolder(folder: string, options: FolderOptions = {}): ModelFolder {
   const files = readModelFiles(folder, options);
-  const weights = namedWeights(files.folder, files.config);
+  const weights = namedWeights(files);
   if (!files.tower || hasTower(weights)) return { ...files, weights };
   return { ...files, weights: new Map([...weights, ...towerWeights(files.tower)]) };
 }
 
 /** Reads a folder that need not hold weights. Throws {@link LlavaError} that names the file at fault. */
-export function readModelFiles(folder: string, { compat, visionTower }: FolderOptions = {}): ModelFiles {
+export function readModelFiles(folder: string, { compat, visionTower, modelBase }: FolderOptions = {}): ModelFiles {
   const root = resolve(folder);
-  const file = join(root, 'config.json');
+  const folders = modelBase === undefined ? [root] : [root, resolve(modelBase)];
+  const file = findFile('config.json', folders) ?? join(root, 'config.json');
   const json = readJson(file, "a model's configuration") as JsonObject;
   const tower = findTower(root, json, visionTower);
   const parsed = parseModelConfig(json, file, tower?.json);
@@ -89,12 +101,13 @@ export function readModelFiles(folder: string, { compat, visionTower }: FolderOp
   const published = json._name_or_path;
   return {
     folder: root,
+    folders,
     name: typeof published === 'string' && published !== '' ? published : basename(root),
     config,
     language,
-    image: config.modelType === 'llava' ? imageRule([root, ...(tower ? [tower.folder] : [])], config) : undefined,
+    image: config.modelType === 'llava' ? imageRule([...folders, ...(tower ? [tower.folder] : [])], config) : undefined,
     template: typeof json.conversation_template === 'string' ? json.conversation_template : undefined,
-    eosIds: eosIds(root, json),
+    eosIds: eosIds(folders, json),
     quantization: quantizationOf(json, file),
     tower,
   };
@@ -106,24 +119,25 @@ function quantizationOf(json: JsonObject, file: string): Quantization | undefine
 }
 
 /** `eos_token_id`, a number or a list, of the first file and level that has it. */
-function eosIds(root: string, json: JsonObject): readonly number[] {
-  const file = join(root, 'generation_config.json');
-  const generation = existsSync(file) ? (readJson(file) as JsonObject) : {};
+function eosIds(folders: readonly string[], json: JsonObject): readonly number[] {
+  const file = findFile('generation_config.json', folders);
+  const generation = file === undefined ? {} : (readJson(file) as JsonObject);
   const text = json.text_config as JsonObject | undefined;
   const found = generation.eos_token_id ?? json.eos_token_id ?? text?.eos_token_id ?? [];
   const ids = Array.isArray(found) ? found : [found];
   if (ids.every(Number.isInteger)) return ids as number[];
   throw new LlavaError(
-    `${root}: expected eos_token_id to be a token id or a list of them, got ${JSON.stringify(found)}`,
+    `${folders[0]}: expected eos_token_id to be a token id or a list of them, got ${JSON.stringify(found)}`,
   );
 }
 
 /** Throws listing stored names that no rule knows, and names that two stored tensors claim. */
-function namedWeights(root: string, config: LlavaConfig | LlamaConfig): Map<string, WeightEntry> {
+function namedWeights({ folders, config }: ModelFiles): Map<string, WeightEntry> {
+  const [root, base] = folders;
   const rules = nameRules(config);
   const named = new Map<string, WeightEntry>();
   const strange: string[] = [];
-  for (const entry of openWeights(root).entries.values()) {
+  for (const entry of openCheckpoint(root!, base).entries.values()) {
     const name = ourName(rules, entry.name);
     if (name === null) continue;
     if (name === undefined || named.has(name)) strange.push(entry.name);
@@ -156,12 +170,12 @@ export function modelGraphs(
  * @throws LlavaError that lists all missing, unexpected and wrongly shaped weights
  */
 export function paramSources(
-  { folder, config, weights }: ModelFolder,
+  { folder, folders, config, weights }: ModelFolder,
   graphs: readonly Graph[],
 ): (param: Port) => ParamSource {
   const params = new Map(graphs.flatMap(graph => graph.params).map(param => [param.name, param]));
   const expected = Array.from(params.values(), ({ name, shape }) => ({ name, shape: shape as readonly number[] }));
-  if (config.modelType === 'llava' && config.format === 'original' && !hasTower(weights)) throw noTowerError(folder);
+  if (config.modelType === 'llava' && config.format === 'original' && !hasTower(weights)) throw noTowerError(folders);
   checkTensors(folder, weights, expected, { ignore: unusedWeights(config) });
   return ({ name, dtype: wanted }) => {
     const entry = weights.get(name)!;

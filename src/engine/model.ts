@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly compat?: Compat;
   /** Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's. */
   readonly visionTower?: string;
+  /** Folder of the base that an adapter, a projector alone or a delta is applied to. Default: none, the weights are whole. */
+  readonly modelBase?: string;
   /** Gives the folder of a vision tower by its repository's name, where none is near the model's. */
   readonly resolveRepo?: (name: string, signal: AbortSignal | undefined) => Promise<string>;
   /** Largest image that is read, width × height. Default 100,000,000. */
@@ -49,6 +51,7 @@ const LOAD_OPTIONS = [
   'template',
   'compat',
   'visionTower',
+  'modelBase',
   'resolveRepo',
   'maxPixels',
   'maxSide',
@@ -116,13 +119,12 @@ export class LlavaModel implements Disposable {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LlavaModel> {
   checkLoadOptions(options);
   throwIfAborted(options.signal, `load ${path}`);
-  const { quant, compat, signal } = options;
+  const { quant, compat, modelBase, signal } = options;
   const visionTower = options.visionTower ?? (await fetchTower(path, options));
-  const files = { compat, visionTower };
-  const folder = openModelFolder(
-    quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path,
-    files,
-  );
+  const files = { compat, visionTower, modelBase };
+  const source = quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path;
+  // A quantised copy has the base in it.
+  const folder = openModelFolder(source, source === path ? files : { compat, visionTower });
   const executables = compileParts(folder, options.threads);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
@@ -138,8 +140,8 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 }
 
 /** The tower that an original model lacks, from where its repository is kept. */
-async function fetchTower(path: string, { resolveRepo, signal }: LoadOptions): Promise<string | undefined> {
-  const name = resolveRepo && missingTower(path);
+async function fetchTower(path: string, { resolveRepo, modelBase, signal }: LoadOptions): Promise<string | undefined> {
+  const name = resolveRepo && missingTower(path, modelBase);
   return name && resolveRepo(name, signal);
 }
 

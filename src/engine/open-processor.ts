@@ -2,12 +2,13 @@
 
 import { LlavaError } from '../core/index.ts';
 import { loadTokenizer, type Processor } from '../processor/index.ts';
+import { tokenizerFolder } from '../weights/index.ts';
 import { chooseEncoding, chooseTemplate } from './choose-template.ts';
 import type { ModelFiles } from './model-folder.ts';
 
 /** Throws {@link LlavaError} that names the file at fault. */
 export function openProcessor(folder: ModelFiles, template: string | undefined): Processor {
-  const tokenizer = loadTokenizer(folder.folder);
+  const tokenizer = loadTokenizer(tokenizerFolder(folder.folders));
   const rows = folder.language.vocabSize;
   if (tokenizer.vocabSize > rows) {
     throw new LlavaError(

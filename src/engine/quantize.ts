@@ -18,6 +18,7 @@ import {
   type WeightFormat,
 } from '../models/index.ts';
 import {
+  findFile,
   type QuantizedMatrix,
   quantizeBlocksOf,
   quantizeRowsOf,
@@ -104,7 +105,7 @@ export async function quantizeModel(source: string, target: string, options: Qua
   const formats = resolveFormats(layers, options.quantization);
   const sources = watched(tensorSources(folder, layers, formats), options);
   await saveFolderAtomic(target, async temporary => {
-    await copyOtherFiles(folder.folder, temporary);
+    for (const from of folder.folders.toReversed()) await copyOtherFiles(from, temporary);
     await saveWeights(temporary, sources);
     await writeConfig(folder, temporary, options.quantization, formats);
   });
@@ -185,7 +186,7 @@ async function copyOtherFiles(from: string, to: string): Promise<void> {
 
 /** Exceptions of the plan that layers' sizes made are written out. */
 async function writeConfig(
-  { folder, name }: ModelFolder,
+  { folders, name }: ModelFolder,
   to: string,
   { format, exceptions }: Quantization,
   formats: ReadonlyMap<string, WeightFormat>,
@@ -193,7 +194,7 @@ async function writeConfig(
   const planned = formatPlan({ format, exceptions });
   const unfit = Array.from(formats).filter(([path, own]) => planned(path) !== own);
   const section = formatQuantization({ format, exceptions: [...exceptions, ...unfit] });
-  const json = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+  const json = JSON.parse(await readFile(findFile('config.json', folders)!, 'utf8'));
   const config = { _name_or_path: name, ...json, [QUANTIZATION_KEY]: section };
   await writeFile(join(to, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }
@@ -213,16 +214,13 @@ export async function quantizedFolder(
   choice: QuantChoice,
   options: Omit<QuantizeOptions, 'quantization'> = {},
 ): Promise<string> {
-  const { folder, quantization } = openModelFolder(source, options.files);
+  const { folder, folders, quantization } = openModelFolder(source, options.files);
   const format = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
   if ((quantization?.format ?? 'float') === format) return source;
   if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);
-  const files = (await readdir(folder)).sort().map(name => {
-    const { size, mtimeMs } = statSync(join(folder, name));
-    return [name, size, mtimeMs];
-  });
+  const listings = await Promise.all(folders.map(listFiles));
   const key = createHash('sha256')
-    .update(JSON.stringify([folder, files, format, options.files?.visionTower]))
+    .update(JSON.stringify([folders, listings, format, options.files?.visionTower]))
     .digest('hex')
     .slice(0, 16);
   const parent = join(cacheFolder(), 'quantized');
@@ -231,4 +229,12 @@ export async function quantizedFolder(
   await mkdir(parent, { recursive: true });
   await quantizeModel(source, copy, { ...options, quantization: { format, exceptions: [] } });
   return copy;
+}
+
+async function listFiles(folder: string): Promise<unknown[]> {
+  const names = await readdir(folder);
+  return names.sort().map(name => {
+    const { size, mtimeMs } = statSync(join(folder, name));
+    return [name, size, mtimeMs];
+  });
 }

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LlavaError } from '../core/index.ts';
 import { isOriginalLlava, type JsonObject, originalTower, ourName, TOWER_NAMES } from '../models/index.ts';
-import { openWeights, readJson, type WeightEntry } from '../weights/index.ts';
+import { findFile, openCheckpoint, openWeights, readJson, type WeightEntry } from '../weights/index.ts';
 
 /** A tower's folder and its decoded `config.json`. */
 export interface TowerFolder {
@@ -65,21 +65,21 @@ export function hasTower(weights: ReadonlyMap<string, WeightEntry>): boolean {
  * The repository of the vision tower where `path` holds a model that lacks its tower and has no folder of it near; else
  * undefined. The name is safe to look up: it has the form of a repository's.
  */
-export function missingTower(path: string): string | undefined {
+export function missingTower(path: string, modelBase?: string): string | undefined {
   const root = resolve(path);
-  const file = join(root, 'config.json');
-  const json = existsSync(file) ? readJson(file) : undefined;
+  const file = findFile('config.json', modelBase === undefined ? [root] : [root, modelBase]);
+  const json = file === undefined ? undefined : readJson(file);
   if (!isOriginalLlava(json) || findTower(root, json, undefined)) return undefined;
-  const isInside = [...openWeights(root).entries.keys()].some(name => name.includes('vision_tower.'));
+  const isInside = [...openCheckpoint(root, modelBase).entries.keys()].some(name => name.includes('vision_tower.'));
   const name = originalTower(json)!;
   return !isInside && /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name) ? name : undefined;
 }
 
 /** The error for a model whose tower is nowhere. */
-export function noTowerError(root: string): LlavaError {
-  const name = originalTower(readJson(join(root, 'config.json')))!;
+export function noTowerError(folders: readonly string[]): LlavaError {
+  const name = originalTower(readJson(findFile('config.json', folders)!))!;
   return new LlavaError(
-    `${root}: expected weights of the vision tower, or the folder of ${name} beside the model's (${basename(name)}) ` +
+    `${folders[0]}: expected weights of the vision tower, or the folder of ${name} beside the model's (${basename(name)}) ` +
       'or as option visionTower, got neither',
   );
 }

@@ -4,16 +4,16 @@ import type { Command } from 'commander';
 import type { ModelDescription, PartDescription } from '../../engine/index.ts';
 import type { LlamaConfig } from '../../models/index.ts';
 import type { Io } from './commands.ts';
-import { compatOption, type ModelValues, visionTowerOption } from './options.ts';
+import { compatOption, type ModelValues, modelBaseOption, visionTowerOption } from './options.ts';
 
 export function define(command: Command, io: Io): void {
   command.argument('<model>', 'folder of a model');
-  command.addOption(compatOption()).addOption(visionTowerOption());
+  command.addOption(compatOption()).addOption(visionTowerOption()).addOption(modelBaseOption());
   command.option('--json', 'print an object');
   command.action((model: string, { json, ...options }: InfoValues) => info(model, json === true, options, io));
 }
 
-interface InfoValues extends Pick<ModelValues, 'compat' | 'visionTower'> {
+interface InfoValues extends Pick<ModelValues, 'compat' | 'visionTower' | 'modelBase'> {
   readonly json?: boolean;
 }
 

@@ -18,6 +18,7 @@ export interface ModelValues {
   readonly template?: string;
   readonly compat?: Compat;
   readonly visionTower?: string;
+  readonly modelBase?: string;
   readonly threads?: number;
   readonly quant?: QuantChoice;
   readonly maxPixels?: number;
@@ -66,6 +67,11 @@ export function visionTowerOption(): Option {
   return new Option('--vision-tower <folder>', 'vision tower of a model that only names it (default: one beside it)');
 }
 
+/** What an adapter, a projector alone or a delta is applied to. */
+export function modelBaseOption(): Option {
+  return new Option('--model-base <folder>', 'base of an adapter, of a projector alone or of a delta (default: none)');
+}
+
 /** Which model, and how it reads images. */
 export function addModelOptions(command: Command): Command {
   return command
@@ -73,6 +79,7 @@ export function addModelOptions(command: Command): Command {
     .option('--template <name>', "conversation template (default: the model's own)")
     .addOption(compatOption())
     .addOption(visionTowerOption())
+    .addOption(modelBaseOption())
     .addOption(
       new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache').choices([
         'auto',
@@ -100,7 +107,7 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-  { template, compat, visionTower, threads, quant }: ModelValues,
+  { template, compat, visionTower, modelBase, threads, quant }: ModelValues,
   signal: AbortSignal,
 ): LoadOptions {
   return {
@@ -108,6 +115,7 @@ export function loadOptions(
     ...(template !== undefined && { template }),
     ...(compat !== undefined && { compat }),
     ...(visionTower !== undefined && { visionTower }),
+    ...(modelBase !== undefined && { modelBase }),
     ...(quant && { quant }),
     ...(threads !== undefined && { threads }),
   };

@@ -59,13 +59,12 @@ function isGrown({ shape }: WeightEntry, base: WeightEntry | undefined): boolean
   return base !== undefined && shape.length === 2 && shape[1] === base.shape[1] && shape[0]! >= base.shape[0]!;
 }
 
-/** Where a file of a model lies: in its folder, else in the base's; undefined when in neither. */
-export function checkpointFile(name: string, folder: string, base: string | undefined): string | undefined {
-  return [folder, base].flatMap(root => (root === undefined ? [] : join(root, name))).find(existsSync);
+/** The first of `folders` that has a file, as its path: a model's own, then its base's; undefined when none has. */
+export function findFile(name: string, folders: readonly string[]): string | undefined {
+  return folders.map(folder => join(folder, name)).find(path => existsSync(path));
 }
 
-/** The folder that has the tokenizer: the model's, or the base's where the model's has none. */
-export function tokenizerFolder(folder: string, base: string | undefined): string {
-  const has = (root: string): boolean => TOKENIZER_FILES.some(name => existsSync(join(root, name)));
-  return base !== undefined && !has(folder) && has(base) ? base : folder;
+/** The first of `folders` that has a tokenizer, else the first. */
+export function tokenizerFolder(folders: readonly string[]): string {
+  return folders.find(folder => TOKENIZER_FILES.some(name => existsSync(join(folder, name)))) ?? folders[0]!;
 }
