@@ -2,8 +2,7 @@
 
 import { type DType, LlavaError, sizeOf } from '../core/index.ts';
 import { type LlamaConfig, type LlavaConfig, maxImageTokens, patchesPerSide } from '../models/index.ts';
-import { loadTokenizer } from '../processor/index.ts';
-import { storedBytes, tokenizerFolder, type WeightEntry } from '../weights/index.ts';
+import { storedBytes, type WeightEntry } from '../weights/index.ts';
 import { chooseTemplate } from './choose-template.ts';
 import { TILES_PER_RUN } from './image-encoder.ts';
 import { cacheBytes } from './kv-cache.ts';
@@ -51,7 +50,7 @@ export function describeModel(path: string, options: FolderOptions = {}): ModelD
   const folder = openModelFolder(path, options);
   const { config, language } = folder;
   const problems: string[] = [];
-  const tokenizer = attempt(problems, () => loadTokenizer(tokenizerFolder(folder.folders)));
+  const tokenizer = attempt(problems, () => folder.tokenizer());
   const used = attempt(problems, () => usedParameters(folder));
   const parts = describeParts(folder.weights);
   const parameters = parts.reduce((sum, part) => sum + part.parameters, 0);

@@ -18,12 +18,21 @@ export interface ImageRule {
  * @param folders the model's, and that of its vision tower
  */
 export function imageRule(folders: readonly string[], config: LlavaConfig): ImageRule {
-  const side = config.vision.imageSize;
   const { file, json } = folders.map(settingsJson).find(found => found !== undefined) ?? {
     file: join(folders[0]!, 'preprocessor_config.json'),
     json: towerImageSettings(config.vision),
   };
+  return parseImageRule(json, file, config);
+}
+
+/**
+ * Parses the content of a `preprocessor_config.json`.
+ * @param file names it in errors
+ * @throws LlavaError unless pictures get the size that the vision tower reads
+ */
+export function parseImageRule(json: unknown, file: string, config: LlavaConfig): ImageRule {
   const settings = parseImageSettings(json, file);
+  const side = config.vision.imageSize;
   const tile = settings.centerCrop ?? (settings.resize?.kind === 'exact' ? settings.resize : undefined);
   if (tile?.width !== side || tile.height !== side) {
     const got = tile ? `${tile.width} × ${tile.height}` : 'no fixed size';

@@ -16,6 +16,13 @@ export {
   type Timings,
   type Usage,
 } from './generate.ts';
+export {
+  GGUF_DTYPES,
+  type GgufDtype,
+  type WriteGgufPairOptions,
+  type WrittenGgufPair,
+  writeGgufPair,
+} from './gguf/write-pair.ts';
 export { type EncodableImage, encodableImage } from './image-encoder.ts';
 export { Llava } from './llava.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';

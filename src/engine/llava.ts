@@ -31,7 +31,7 @@ export class Llava implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Loads a model from a folder in Hugging Face's layout.
+   * Loads a model from a folder in Hugging Face's layout, a GGUF file or a folder of such.
    * @throws LlavaError that names the file at fault
    */
   static async load(folder: string, options: LoadOptions = {}): Promise<Llava> {

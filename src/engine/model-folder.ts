@@ -26,6 +26,7 @@ import {
   visionGraph,
   withCompat,
 } from '../models/index.ts';
+import { loadTokenizer, type Tokenizer } from '../processor/index.ts';
 import {
   checkTensors,
   findFile,
@@ -33,8 +34,10 @@ import {
   openCheckpoint,
   readJson,
   readTensor,
+  tokenizerFolder,
   type WeightEntry,
 } from '../weights/index.ts';
+import { findGgufPair, openGgufPair } from './gguf/open-pair.ts';
 import { type ImageRule, imageRule } from './image-rule.ts';
 import { findTower, hasTower, noTowerError, type TowerFolder, towerWeights } from './vision-tower.ts';
 
@@ -61,6 +64,7 @@ export interface ModelFiles {
   readonly quantization: Quantization | undefined;
   /** Where an original model's vision tower comes from, if that is near. */
   readonly tower: TowerFolder | undefined;
+  readonly tokenizer: () => Tokenizer;
 }
 
 /** How a folder is read. */
@@ -71,6 +75,8 @@ export interface FolderOptions {
   readonly visionTower?: string | undefined;
   /** Folder of the model that the weights are to be applied to: an adapter's, a projector's, a delta's. Default: none. */
   readonly modelBase?: string | undefined;
+  /** The vision half (mmproj) of a model that is a GGUF file. Default: none, or the one of the folder given. */
+  readonly mmproj?: string | undefined;
 }
 
 /** A model's files, read but for the weights themselves. */
@@ -79,8 +85,10 @@ export interface ModelFolder extends ModelFiles {
   readonly weights: ReadonlyMap<string, WeightEntry>;
 }
 
-/** Reads a folder. Throws {@link LlavaError} that names the file at fault. */
+/** Reads a folder or GGUF files. Throws {@link LlavaError} that names the file at fault. */
 export function openModelFolder(folder: string, options: FolderOptions = {}): ModelFolder {
+  const pair = findGgufPair(folder, options.mmproj);
+  if (pair) return openGgufPair(pair, options.compat);
   const files = readModelFiles(folder, options);
   const weights = namedWeights(files);
   if (!files.tower || hasTower(weights)) return { ...files, weights };
@@ -88,7 +96,10 @@ export function openModelFolder(folder: string, options: FolderOptions = {}): Mo
 }
 
 /** Reads a folder that need not hold weights. Throws {@link LlavaError} that names the file at fault. */
-export function readModelFiles(folder: string, { compat, visionTower, modelBase }: FolderOptions = {}): ModelFiles {
+export function readModelFiles(folder: string, options: FolderOptions = {}): ModelFiles {
+  const { compat, visionTower, modelBase } = options;
+  const pair = findGgufPair(folder, options.mmproj);
+  if (pair) return openGgufPair(pair, compat);
   const root = resolve(folder);
   const folders = modelBase === undefined ? [root] : [root, resolve(modelBase)];
   const file = findFile('config.json', folders) ?? join(root, 'config.json');
@@ -110,6 +121,7 @@ export function readModelFiles(folder: string, { compat, visionTower, modelBase 
     eosIds: eosIds(folders, json),
     quantization: quantizationOf(json, file),
     tower,
+    tokenizer: () => loadTokenizer(tokenizerFolder(folders)),
   };
 }
 

@@ -35,6 +35,8 @@ export interface LoadOptions {
   readonly visionTower?: string;
   /** Folder of the base that an adapter, a projector alone or a delta is applied to. Default: none, the weights are whole. */
   readonly modelBase?: string;
+  /** The vision half (mmproj) of a model that is a GGUF file. Default: none, or the one of the folder given. */
+  readonly mmproj?: string;
   /** Gives the folder of a vision tower by its repository's name, where none is near the model's. */
   readonly resolveRepo?: (name: string, signal: AbortSignal | undefined) => Promise<string>;
   /** Largest image that is read, width × height. Default 100,000,000. */
@@ -46,6 +48,7 @@ export interface LoadOptions {
 }
 
 const LOAD_OPTIONS = [
+  'mmproj',
   'threads',
   'quant',
   'template',
@@ -121,7 +124,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   throwIfAborted(options.signal, `load ${path}`);
   const { quant, compat, modelBase, signal } = options;
   const visionTower = options.visionTower ?? (await fetchTower(path, options));
-  const files = { compat, visionTower, modelBase };
+  const files = { compat, visionTower, modelBase, mmproj: options.mmproj };
   const source = quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path;
   // A quantised copy has the base in it.
   const folder = openModelFolder(source, source === path ? files : { compat, visionTower });

@@ -1,14 +1,13 @@
 /** @file The processor of a model folder: tokenizer, prompts and image settings. Needs no weights. */
 
 import { LlavaError } from '../core/index.ts';
-import { loadTokenizer, type Processor } from '../processor/index.ts';
-import { tokenizerFolder } from '../weights/index.ts';
+import type { Processor } from '../processor/index.ts';
 import { chooseEncoding, chooseTemplate } from './choose-template.ts';
 import type { ModelFiles } from './model-folder.ts';
 
 /** Throws {@link LlavaError} that names the file at fault. */
 export function openProcessor(folder: ModelFiles, template: string | undefined): Processor {
-  const tokenizer = loadTokenizer(tokenizerFolder(folder.folders));
+  const tokenizer = folder.tokenizer();
   const rows = folder.language.vocabSize;
   if (tokenizer.vocabSize > rows) {
     throw new LlavaError(

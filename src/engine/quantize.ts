@@ -97,6 +97,7 @@ function resolveFormats(layers: readonly LinearLayer[], quantization: Quantizati
  */
 export async function quantizeModel(source: string, target: string, options: QuantizeOptions): Promise<void> {
   const folder = openModelFolder(source, options.files);
+  checkLayout(folder);
   if (folder.quantization) {
     throw new LlavaError(`${source}: expected float weights, got ${folder.quantization.format} already`);
   }
@@ -109,6 +110,12 @@ export async function quantizeModel(source: string, target: string, options: Qua
     await saveWeights(temporary, sources);
     await writeConfig(folder, temporary, options.quantization, formats);
   });
+}
+
+/** The copy takes over the other files of a folder, so there must be one. */
+function checkLayout({ folder }: ModelFolder): void {
+  if (existsSync(join(folder, 'config.json'))) return;
+  throw new LlavaError(`${folder}: expected a folder with config.json to quantise, got a model in GGUF form`);
 }
 
 function tensorSources(
@@ -214,7 +221,13 @@ export async function quantizedFolder(
   choice: QuantChoice,
   options: Omit<QuantizeOptions, 'quantization'> = {},
 ): Promise<string> {
+<<<<<<< HEAD
   const { folder, folders, quantization } = openModelFolder(source, options.files);
+=======
+  const model = openModelFolder(source, options.files);
+  checkLayout(model);
+  const { folder, quantization } = model;
+>>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
   const format = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
   if ((quantization?.format ?? 'float') === format) return source;
   if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);

@@ -5,6 +5,7 @@ export * from './gguf/index.ts';
 export { parseJson, readJson } from './json.ts';
 export * from './llama2c.ts';
 export * from './quantize.ts';
+export { toPairs } from './rotary-rows.ts';
 export * from './safetensors.ts';
 export {
   byteLengthOf,

@@ -6,6 +6,7 @@
 
 import { type HostTensor, hostTensor, LlavaError, sizeOf, viewBytes } from '../core/index.ts';
 import { readFileBytes } from './files.ts';
+import { toHalves } from './rotary-rows.ts';
 
 /**
  * Shape of a model, under the keys of a Hugging Face `config.json` of type llama, so that it parses like one.
@@ -132,20 +133,6 @@ function readBlocks(floats: Float32Array, blocks: readonly Block[]): Map<string,
     }
   }
   return tensors;
-}
-
-/**
- * llama2.c turns rows 2j and 2j+1 of a head together, Hugging Face rows j and j + headSize/2: row 2j + s of each head moves
- * to j + s·headSize/2.
- */
-function toHalves(rows: Float32Array, headSize: number, rowLength: number): Float32Array {
-  const out = new Float32Array(rows.length);
-  for (let row = 0; row < rows.length / rowLength; row++) {
-    const inHead = row % headSize;
-    const target = row - inHead + (inHead >> 1) + (inHead & 1 ? headSize / 2 : 0);
-    out.set(rows.subarray(row * rowLength, (row + 1) * rowLength), target * rowLength);
-  }
-  return out;
 }
 
 /** Reads a tokenizer file: the pieces in the order of their ids. */

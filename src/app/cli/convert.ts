@@ -18,13 +18,14 @@ Targets:
   hf-new    the same with the names of weights that transformers uses since 4.52
   original  as the LLaVA repository's own models, with the vision tower inside
   onnx      graphs with their weights, for any ONNX Runtime (f32 computation; --dtype keep, f32 or f16)
+  gguf      model-*.gguf and mmproj-*.gguf for llama.cpp (--dtype keep, f32, f16, q8_0 or q4_0)
 
 Into hf and hf-new the tokens <image> and <pad> are added where they are missing, and the embeddings grow to a multiple of
 64 rows; the new rows are the mean of the old ones. Into original, exactly such an addition is taken out again.
 Float weights are kept bit by bit unless --dtype is given, which rounds to nearest even.
 
-Stopped at any moment, the same command goes on with the first file that is not whole. config.json is written last. (onnx: a
-folder appears when it is whole, and an interrupted one starts anew.)`;
+Stopped at any moment, the same command goes on with the first file that is not whole. config.json is written last. (onnx,
+gguf: a folder appears when it is whole, and an interrupted one starts anew.)`;
 
 const UNITS: Readonly<Record<string, number>> = {
   B: 1,
@@ -40,8 +41,8 @@ export function define(command: Command, io: Io): void {
   command
     .argument('<source>', 'folder of the model')
     .argument('<destination>', 'new folder to write')
-    .requiredOption('--to <target>', 'hf, hf-new, original or onnx')
-    .option('--dtype <type>', 'element type of the weights: keep, f32, f16 or bf16 (default: keep)')
+    .requiredOption('--to <target>', 'hf, hf-new, original, onnx or gguf')
+    .option('--dtype <type>', 'element type of the weights: keep, f32, f16, bf16, q8_0 or q4_0 (default: keep)')
     .option('--max-shard-size <size>', 'largest file of weights, such as 500MB (default: 5GB)', parseSize)
     .addHelpText('after', HELP)
     .action((source: string, destination: string, values: ConvertValues) => convert(source, destination, values, io));

@@ -15,6 +15,7 @@ export const WEIGHT_FORMATS: readonly WeightFormat[] = ['float', 'w8a8', 'w8a16'
 /** Values of {@link addModelOptions}. */
 export interface ModelValues {
   readonly model: string;
+  readonly mmproj?: string;
   readonly template?: string;
   readonly compat?: Compat;
   readonly visionTower?: string;
@@ -67,15 +68,25 @@ export function visionTowerOption(): Option {
   return new Option('--vision-tower <folder>', 'vision tower of a model that only names it (default: one beside it)');
 }
 
+<<<<<<< HEAD
 /** What an adapter, a projector alone or a delta is applied to. */
 export function modelBaseOption(): Option {
   return new Option('--model-base <folder>', 'base of an adapter, of a projector alone or of a delta (default: none)');
+=======
+/** `--mmproj`. */
+export function mmprojOption(): Option {
+  return new Option(
+    '--mmproj <file>',
+    'vision half of a model that is a .gguf file (default: none, or mmproj*.gguf of a folder)',
+  );
+>>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
 }
 
 /** Which model, and how it reads images. */
 export function addModelOptions(command: Command): Command {
   return command
     .addOption(new Option('--model <folder>', 'the model').default(DEMO_MODEL, 'the demo model of this package'))
+    .addOption(mmprojOption())
     .option('--template <name>', "conversation template (default: the model's own)")
     .addOption(compatOption())
     .addOption(visionTowerOption())
@@ -107,11 +118,14 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-  { template, compat, visionTower, modelBase, threads, quant }: ModelValues,
+<<<<<<< HEADtemplate, compat, visionTower, modelBase, threads, quant : ModelValues,
+=======mmproj, template, compat, visionTower, threads, quant : ModelValues,
+>>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
   signal: AbortSignal,
-): LoadOptions {
+): LoadOptions 
   return {
     signal,
+    ...(mmproj !== undefined && { mmproj }),
     ...(template !== undefined && { template }),
     ...(compat !== undefined && { compat }),
     ...(visionTower !== undefined && { visionTower }),
@@ -119,7 +133,6 @@ export function loadOptions(
     ...(quant && { quant }),
     ...(threads !== undefined && { threads }),
   };
-}
 
 const GENERATION_KEYS = [
   ...['maxTokens', 'lookahead', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'seed', 'stop'],

@@ -20,16 +20,17 @@ import { exportOnnx } from '../export-onnx.ts';
 import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from '../model-folder.ts';
 import { planCompanions, writeCompanions } from './companions.ts';
 import { beginJob, checkRoom, endJob, fingerprint, refuseInside } from './destination.ts';
+import { writeGgufFolder } from './to-gguf.ts';
 import { resizeRows } from './vocabulary.ts';
 
 /** What a model can be converted to: a layout of checkpoints, or files for other runtimes. */
-export const CONVERT_TARGETS = [...LAYOUTS, 'onnx'] as const;
+export const CONVERT_TARGETS = [...LAYOUTS, 'onnx', 'gguf'] as const;
 
 /** What a model is converted to. */
 export type ConvertTarget = (typeof CONVERT_TARGETS)[number];
 
-/** Element types of weights that are written. */
-export const CONVERT_DTYPES = ['keep', 'f32', 'f16', 'bf16'] as const;
+/** Element types of weights that are written; the last two are those of GGUF. */
+export const CONVERT_DTYPES = ['keep', 'f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const;
 
 /** How {@link convertModel} works. */
 export interface ConvertOptions {
@@ -68,6 +69,7 @@ export async function convertModel(source: string, destination: string, options:
   const target = resolve(destination);
   refuseInside(folder.folder, target);
   if (options.to === 'onnx') await writeOnnx(folder, target, options);
+  else if (options.to === 'gguf') await writeGguf(folder, target, options);
   else await writeLayout(folder, target, options.to, options);
 }
 
@@ -78,6 +80,7 @@ async function writeLayout(
   options: ConvertOptions,
 ): Promise<void> {
   const { dtype = 'keep', maxShardBytes = 5e9 } = options;
+  if (dtype === 'q8_0' || dtype === 'q4_0') throw wrongType(layout, ['keep', 'f32', 'f16', 'bf16'], dtype);
   const companions = planCompanions(folder, layout, dtype === 'keep' ? storedType(folder) : dtype);
   const tensors = planTensors(folder, layout, dtype, companions.rows);
   const job = { to: layout, options: { dtype, maxShardBytes }, files: fingerprint(folder.folder) };
@@ -92,12 +95,27 @@ async function writeLayout(
 /** All or nothing: it cannot be resumed. */
 async function writeOnnx(folder: ModelFolder, target: string, options: ConvertOptions): Promise<void> {
   const { dtype = 'keep', onProgress, signal } = options;
-  if (dtype === 'bf16') throw new LlavaError('option dtype: expected keep, f32 or f16 for onnx, got bf16');
+  if (dtype !== 'keep' && dtype !== 'f32' && dtype !== 'f16') throw wrongType('onnx', ['keep', 'f32', 'f16'], dtype);
   await exportOnnx(folder, target, {
     storage: dtype === 'keep' ? 'stored' : dtype,
     onProgress: (bytes, totalBytes) => onProgress?.({ bytes, totalBytes, keptBytes: 0 }),
     ...(signal && { signal }),
   });
+}
+
+/** All or nothing as well. Sixteen bits are f16 there. */
+async function writeGguf(folder: ModelFolder, target: string, options: ConvertOptions): Promise<void> {
+  const { dtype = 'keep', onProgress, signal } = options;
+  if (dtype === 'bf16') throw wrongType('gguf', ['keep', 'f32', 'f16', 'q8_0', 'q4_0'], dtype);
+  await writeGgufFolder(folder, target, {
+    dtype: dtype !== 'keep' ? dtype : storedType(folder) === 'f32' ? 'f32' : 'f16',
+    onProgress: (bytes, totalBytes) => onProgress?.({ bytes, totalBytes, keptBytes: 0 }),
+    ...(signal && { signal }),
+  });
+}
+
+function wrongType(target: string, choices: readonly string[], got: string): LlavaError {
+  return new LlavaError(`option dtype: expected ${choices.join(', ')} for ${target}, got ${got}`);
 }
 
 function checkOptions(options: ConvertOptions): void {

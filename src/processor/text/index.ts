@@ -1,4 +1,6 @@
 export { Detokenizer, StopMatcher } from './detokenizer.ts';
+export { type GgufVocabulary, TOKEN_TYPES, tokenizerFromGguf } from './gguf-tokenizer.ts';
+export { folderVocabulary } from './gguf-vocabulary.ts';
 export { type LoadTokenizerOptions, loadTokenizer } from './load-tokenizer.ts';
 export * from './prompt.ts';
 export { TEMPLATES, type Template, type TemplateName } from './template-table.ts';

@@ -124,7 +124,7 @@ function readFields(reader: BinaryReader, handlers: Handlers): void {
 }
 
 /** What sentencepiece itself demands of a vocabulary. */
-function checkPieces(pieces: readonly SentencePiece[], byteFallback: boolean, where: string): void {
+export function checkPieces(pieces: readonly SentencePiece[], byteFallback: boolean, where: string): void {
   const seen = new Set<string>();
   const counts = { unknown: 0, byte: 0 };
   for (const { piece, score, type } of pieces) {

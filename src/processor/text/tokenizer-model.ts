@@ -96,7 +96,7 @@ export function readLlama2cPieces(bytes: Uint8Array, where = 'tokenizer.bin'): L
   return pieces;
 }
 
-function assembleTokenizer(spec: SentencePieceSpec, options: TokenizerModelOptions): Tokenizer {
+export function assembleTokenizer(spec: SentencePieceSpec, options: TokenizerModelOptions): Tokenizer {
   const roles: TokenRoles = { unk: '<unk>', bos: '<s>', eos: '</s>', ...options.roles };
   const idOf = new Map(spec.pieces.map(({ piece }, id) => [piece, id]));
   const addedTokens = withRoles(options.addedTokens ?? [], roles, idOf);

@@ -1,6 +1,11 @@
 export { type ByteSource, bytesSource } from './cursor.ts';
 export { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
+export { type GgufLanguage, openGgufLanguage } from './language.ts';
 export { MetadataFields } from './metadata.ts';
+export { LANGUAGE_NAMES, renamer, VISION_NAMES } from './names.ts';
 export { dequantise, type GgufFile, openGguf } from './open.ts';
 export { quantise, type WritableQuant } from './quantise.ts';
+export { ropeFactors } from './rope-factors.ts';
 export * from './types.ts';
+export { COMPAT_KEY, type GgufVision, openGgufVision } from './vision.ts';
+export { type GgufTensorSource, type WritableType, type WriteGgufOptions, writeGguf, writtenBytes } from './write.ts';

@@ -308,7 +308,7 @@ describe('refuses', () => {
 
   test('unknown options and values, naming the nearest known one', async () => {
     expect(await complaint(nothing, { to: 'orignal' as 'original' })).toBe(
-      'option to: expected hf, hf-new, original, onnx, got orignal (did you mean original?)',
+      'option to: expected hf, hf-new, original, onnx, gguf, got orignal (did you mean original?)',
     );
     expect(await complaint(nothing, { dtype: 'bf1' as 'bf16' })).toMatch(/got bf1 \(did you mean bf16\?\)$/);
     expect(await complaint(nothing, { maxShardBytes: 0 })).toBe('option maxShardBytes: expected at least 1, got 0');
