@@ -221,13 +221,9 @@ export async function quantizedFolder(
   choice: QuantChoice,
   options: Omit<QuantizeOptions, 'quantization'> = {},
 ): Promise<string> {
-<<<<<<< HEAD
-  const { folder, folders, quantization } = openModelFolder(source, options.files);
-=======
   const model = openModelFolder(source, options.files);
   checkLayout(model);
-  const { folder, quantization } = model;
->>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
+  const { folder, folders, quantization } = model;
   const format = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
   if ((quantization?.format ?? 'float') === format) return source;
   if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);

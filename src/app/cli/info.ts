@@ -5,29 +5,17 @@ import type { ModelDescription, PartDescription } from '../../engine/index.ts';
 import type { LlamaConfig } from '../../models/index.ts';
 import type { Io } from './commands.ts';
 
-<<<<<<< HEAD
-
-import { compatOption, type ModelValues, modelBaseOption, visionTowerOption } from './options.ts';
-
-export function define(command: Command, io: Io): void {
-  command.argument('<model>', 'folder of a model');
-  command.addOption(compatOption()).addOption(visionTowerOption()).addOption(modelBaseOption());
-=======
-import { compatOption, type ModelValues, mmprojOption, visionTowerOption } from './options.ts';
+import { compatOption, type ModelValues, mmprojOption, modelBaseOption, visionTowerOption } from './options.ts';
 
 export function define(command: Command, io: Io): void {
   command.argument('<model>', 'folder of a model, or a .gguf file');
   command.addOption(mmprojOption()).addOption(compatOption()).addOption(visionTowerOption());
->>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
+  command.addOption(modelBaseOption());
   command.option('--json', 'print an object');
   command.action((model: string, { json, ...options }: InfoValues) => info(model, json === true, options, io));
 }
 
-<<<<<<< HEAD
-interface InfoValues extends Pick<ModelValues, 'compat' | 'visionTower' | 'modelBase'> {
-=======
-interface InfoValues extends Pick<ModelValues, 'mmproj' | 'compat' | 'visionTower'> {
->>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
+interface InfoValues extends Pick<ModelValues, 'mmproj' | 'compat' | 'visionTower' | 'modelBase'> {
   readonly json?: boolean;
 }
 

@@ -68,18 +68,17 @@ export function visionTowerOption(): Option {
   return new Option('--vision-tower <folder>', 'vision tower of a model that only names it (default: one beside it)');
 }
 
-<<<<<<< HEAD
 /** What an adapter, a projector alone or a delta is applied to. */
 export function modelBaseOption(): Option {
   return new Option('--model-base <folder>', 'base of an adapter, of a projector alone or of a delta (default: none)');
-=======
+}
+
 /** `--mmproj`. */
 export function mmprojOption(): Option {
   return new Option(
     '--mmproj <file>',
     'vision half of a model that is a .gguf file (default: none, or mmproj*.gguf of a folder)',
   );
->>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
 }
 
 /** Which model, and how it reads images. */
@@ -118,11 +117,9 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-<<<<<<< HEADtemplate, compat, visionTower, modelBase, threads, quant : ModelValues,
-=======mmproj, template, compat, visionTower, threads, quant : ModelValues,
->>>>>>> 191d680 (Read and write models in GGUF form: llama and qwen2, with the mmproj of a LLaVA)
+  { mmproj, template, compat, visionTower, modelBase, threads, quant }: ModelValues,
   signal: AbortSignal,
-): LoadOptions 
+): LoadOptions {
   return {
     signal,
     ...(mmproj !== undefined && { mmproj }),
@@ -133,6 +130,7 @@ export function loadOptions(
     ...(quant && { quant }),
     ...(threads !== undefined && { threads }),
   };
+}
 
 const GENERATION_KEYS = [
   ...['maxTokens', 'lookahead', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'seed', 'stop'],
