@@ -1,6 +1,7 @@
 /**
  * @file A model ready to answer: its configuration, its processor, and its two executables, the vision tower with the
- * projector and the decoder. Weights are mapped from their files by ONNX Runtime; none pass through JavaScript.
+ * projector and the decoder. Weights are mapped from their files by ONNX Runtime; only those that are computed pass through
+ * JavaScript.
  */
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
@@ -13,6 +14,7 @@ import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './
 import { openProcessor } from './open-processor.ts';
 import { QUANT_CHOICES, type QuantChoice, quantizedFolder } from './quantize.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
+import { spillComputed } from './spill.ts';
 import { missingTower } from './vision-tower.ts';
 
 /** How a model is loaded. */
@@ -128,7 +130,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const source = quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path;
   // A quantised copy has the base in it.
   const folder = openModelFolder(source, source === path ? files : { compat, visionTower });
-  const executables = compileParts(folder, options.threads);
+  const executables = compileParts(folder, options);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
     const processor = openProcessor(folder, options.template);
@@ -172,9 +174,13 @@ function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {
 }
 
 /** Compiles both parts at once. */
-async function compileParts(folder: ModelFolder, threads: number | undefined): Promise<Executables> {
+async function compileParts(folder: ModelFolder, { threads, signal }: LoadOptions): Promise<Executables> {
   const { decoder, vision } = modelGraphs(folder);
-  const source = paramSources(folder, vision ? [decoder, vision] : [decoder]);
+  const graphs = vision ? [decoder, vision] : [decoder];
+  paramSources(folder, graphs); // throws where weights are missing or misshapen, before any is computed
+  const names = graphs.flatMap(graph => graph.params.map(({ name }) => name));
+  await using spilled = await spillComputed(folder.weights, new Set(names), { signal });
+  const source = paramSources({ ...folder, weights: spilled.weights }, graphs);
   const build = (name: string, graph: Graph) =>
     compile(emitOnnx(graph, source), { name, ...(threads !== undefined && { threads }) });
   const parts = await Promise.allSettled([build('decoder', decoder), vision && build('vision', vision)]);

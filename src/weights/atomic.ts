@@ -241,7 +241,8 @@ async function discard(folder: string, name: string): Promise<void> {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** True when a process of this number runs. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
