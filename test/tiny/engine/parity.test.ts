@@ -54,7 +54,7 @@ describe('one model in every layout', () => {
 /** Weights of 16 bits: the same answer but for rounding. */
 async function checkRounded(model: LlavaModel, tolerance: number): Promise<void> {
   const tensor = goldenTensors('layouts', 'one_image');
-  const content = await contentOf(model, 'layouts', tensor);
+  const content = await contentOf(model, tensor);
   using sequence = model.sequence(content.ids.length);
   await checkLogits(sequence, content, tensor('logits')!, tolerance);
 }
