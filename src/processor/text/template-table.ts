@@ -1,12 +1,14 @@
 /**
  * @file The conversation templates of the LLaVA family, as data. Names, separators and system texts: `conversation.py`
- * of haotian-liu/LLaVA and LLaVA-VL/LLaVA-NeXT (Apache-2.0); `hf_*`: the chat templates of the llava-hf checkpoints,
- * which differ (no system text, no `</s>`).
+ * of haotian-liu/LLaVA, LLaVA-VL/LLaVA-NeXT (both Apache-2.0) and of microsoft/LLaVA-Med; `hf_*`: the chat templates of
+ * the llava-hf checkpoints, which differ (no system text, no `</s>`).
  */
 
 /** A template: the strings around the system text and around each message. */
 export interface Template {
   readonly name: string;
+  /** Before everything else. */
+  readonly start: string;
   /** Default system text; '' leaves `head` out. */
   readonly system: string;
   /** Around the system text. */
@@ -25,8 +27,17 @@ export interface Template {
   readonly between: string;
   /** Turns that open every conversation, human and answer in turn. */
   readonly opening: readonly [] | readonly [human: string, answer: string];
-  /** Strings at which generation stops, beside the end token. */
+  /** Strings at which generation stops, beside the end token; some are tokens themselves. */
   readonly stop: readonly string[];
+  /** White space at both ends of each message is left out. */
+  readonly trim: boolean;
+  /** Images that no mark places come after the text of their message instead of before it. */
+  readonly imagesLast: boolean;
+  /**
+   * Tokens that are trained wherever they stand, questions included. Where there are any, what asks for an answer is trained
+   * too (LLaVA-NeXT's training of Qwen and Llama-3).
+   */
+  readonly framing: readonly string[];
   /** A caption after an image, for stage 1: of the human turn only `<image>` is kept in training. */
   readonly plain: boolean;
 }
@@ -52,6 +63,10 @@ const SYSTEM_MPT =
   'A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and honest answers.';
 const SYSTEM_ORCA =
   'You are MistralOrca, a large language model trained by Alignment Lab AI. Write out your reasoning step-by-step to be sure you get the right answers!';
+
+// Sentences follow one another without a space, as they do there.
+const SYSTEM_MED =
+  'You are LLaVA-Med, a large language and vision assistant trained by a group of researchers at Microsoft, based on the general domain LLaVA architecture.You are able to understand the visual content that the user provides, and assist the user with a variety of medical and clinical tasks using natural language.Follow the instructions carefully and explain your answers in detail.';
 
 const ENERGY_QUESTION = 'What are the key differences between renewable and non-renewable energy sources?';
 const ENERGY_ANSWER = `Renewable energy sources are those that can be replenished naturally in a relatively short amount of time, such as solar, wind, hydro, geothermal, and biomass. Non-renewable energy sources, on the other hand, are finite and will eventually be depleted, such as coal, oil, and natural gas. Here are some key differences between renewable and non-renewable energy sources:
@@ -109,17 +124,26 @@ function headers(system: string, roles: readonly [string, string, string], sep: 
 const IM_ROLES = ['<|im_start|>system\n', '<|im_start|>user\n', '<|im_start|>assistant\n'] as const;
 const ZEPHYR_ROLES = ['<|system|>\n', '<|user|>\n', '<|assistant|>\n'] as const;
 const GEMMA_ROLES = ['', '<start_of_turn>user\n', '<start_of_turn>model\n'] as const;
+const LLAMA_3_ROLES = [
+  '<|start_header_id|>system<|end_header_id|>\n\n',
+  '<|start_header_id|>user<|end_header_id|>\n\n',
+  '<|start_header_id|>assistant<|end_header_id|>\n\n',
+] as const;
 
 const PLAIN: Fields = { human: ['', '\n'], answer: ['', '\n'], stop: ['\n'], plain: true };
 const V0: Fields = { ...single(SYSTEM_HUMAN), opening: [ENERGY_QUESTION, ENERGY_ANSWER] };
 const CHATML_DIRECT = headers('Answer the questions.', IM_ROLES, '<|im_end|>');
-const QWEN = headers('You are a helpful assistant.', IM_ROLES, '<|im_end|>', '\n');
-const QWEN_2_5 = headers(
-  'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.',
-  IM_ROLES,
-  '<|im_end|>',
-  '\n',
-);
+const LLAMA_3: Fields = {
+  ...headers(SYSTEM_VISION, LLAMA_3_ROLES, '<|eot_id|>'),
+  trim: true,
+  framing: ['<|begin_of_text|>', '<|start_header_id|>', '<|end_header_id|>', '<|eot_id|>'],
+};
+
+/** Style CHATML. */
+function qwen(system: string): Fields {
+  const [start, end] = ['<|im_start|>', '<|im_end|>'];
+  return { ...headers(system, IM_ROLES, end, '\n'), framing: [start, end, '\n'] };
+}
 
 const TABLE = {
   default: V0,
@@ -143,25 +167,34 @@ const TABLE = {
   llava_llama_2: llama2(SYSTEM_VISION, '<s>'),
   llava_llama_2_simple: llama2(SYSTEM_VISUAL, '<s>'),
   llava_llama_2_mmtag: llama2(SYSTEM_VISUAL + TAG_FORMAT, '<s>'),
+  llava_llama_3: { ...LLAMA_3, start: '<|begin_of_text|>' },
   llava_mistral_instruct: llama2('', ''),
   mpt: headers(SYSTEM_MPT, IM_ROLES, '<|im_end|>'),
-  qwen_1_5: QWEN,
-  qwen_2: QWEN,
-  qwen_2_5: QWEN_2_5,
+  qwen_1_5: qwen('You are a helpful assistant.'),
+  qwen_2: qwen('You are a helpful assistant.'),
+  qwen_2_5: qwen('You are Qwen, created by Alibaba Cloud. You are a helpful assistant.'),
   gemma_instruct: headers('', GEMMA_ROLES, '<end_of_turn>\n'),
+  llava_med: {
+    ...single(SYSTEM_MED),
+    opening: ['Hi!', 'Hi there!  How can I help you today?\n'],
+    imagesLast: true,
+  },
+  llava_med_v1_5: llama2('', ''),
   // Ours: v1 without its system text, for small models, to which a hundred more tokens a question are dear.
   v1_brief: two(''),
   hf_llava_1_5: twoSpaces(''),
   hf_llava_1_6_vicuna: twoSpaces(SYSTEM_HUMAN),
   hf_llava_1_6_mistral: { ...llama2('', ''), answer: [' ', '</s>'], after: ' ' },
   hf_llava_1_6_34b: CHATML_DIRECT,
-  hf_llava_next_qwen: QWEN,
+  hf_llava_next_llama_3: LLAMA_3,
+  hf_llava_next_qwen: qwen('You are a helpful assistant.'),
 } satisfies Record<string, Fields>;
 
 /** Name of a built-in template. */
 export type TemplateName = keyof typeof TABLE;
 
 const DEFAULTS: Omit<Template, 'name'> = {
+  start: '',
   system: '',
   head: ['', ''],
   systemInTurn: false,
@@ -172,6 +205,9 @@ const DEFAULTS: Omit<Template, 'name'> = {
   between: '',
   opening: [],
   stop: [],
+  trim: false,
+  imagesLast: false,
+  framing: [],
   plain: false,
 };
 

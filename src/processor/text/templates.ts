@@ -65,11 +65,12 @@ export function renderSegments(
 ): Segment[] {
   checkTurns(messages);
   const system = options.system ?? template.system;
-  const head = system === '' ? '' : template.head[0] + system + template.head[1];
-  const first = template.systemInTurn ? '' : head + openingTurns(template);
+  const head = system === '' ? '' : around(template.head, trimmed(template, system));
+  const first = template.start + (template.systemInTurn ? '' : head + openingTurns(template));
   const inTurn = template.systemInTurn ? head : '';
   const segments: Segment[] = [{ text: first, trained: false }];
-  messages.forEach(({ from, value }, i) => {
+  messages.forEach(({ from, value: written }, i) => {
+    const value = trimmed(template, written);
     if (from === 'gpt') segments.push({ text: around(template.answer, value), trained: true });
     else if (template.plain && i + 1 < messages.length) segments.push({ text: marksOf(value), trained: false });
     else segments.push({ text: humanTurn(template, i === 0 ? inTurn + value : value) + template.open, trained: false });
@@ -77,6 +78,10 @@ export function renderSegments(
     segments.push({ text: gap, trained: false });
   });
   return joinSegments(segments);
+}
+
+function trimmed({ trim }: Template, text: string): string {
+  return trim ? text.trim() : text;
 }
 
 function openingTurns(template: Template): string {

@@ -35,12 +35,41 @@ describe('prompts are the original ones to the character', () => {
     if (closed2 !== null) expect(renderPrompt(template, TURNS)).toBe(closed2);
   });
 
-  test('every built-in template has a golden, but for those of llava-hf and our own', () => {
-    expect(templateNames().filter(name => !name.startsWith('hf_') && !(name in golden))).toEqual(['v1_brief']);
+  test('every built-in template has a golden, but for those of llava-hf, those below and our own', () => {
+    const others = templateNames().filter(name => !name.startsWith('hf_') && !(name in golden));
+    expect(others).toEqual(['llava_llama_3', 'llava_med', 'llava_med_v1_5', 'v1_brief']);
     expect(renderPrompt(getTemplate('v1_brief'), TURNS)).toBe(
       'USER: <image>\nQ1 ASSISTANT: A1</s>USER: Q2 ASSISTANT: A2</s>',
     );
   });
+});
+
+test('llava_llama_3: as the chat template of Meta-Llama-3-8B-Instruct', () => {
+  const header = (role: string): string => `<|start_header_id|>${role}<|end_header_id|>\n\n`;
+  const system =
+    'You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, and assist the user with a variety of tasks using natural language.';
+  const start = `<|begin_of_text|>${header('system')}${system}<|eot_id|>`;
+  const first = `${header('user')}<image>\nQ1<|eot_id|>${header('assistant')}`;
+  const template = getTemplate('llava_llama_3');
+  expect(renderPrompt(template, TURNS.slice(0, 1))).toBe(start + first);
+  const second = `A1<|eot_id|>${header('user')}Q2<|eot_id|>${header('assistant')}`;
+  expect(renderPrompt(template, TURNS.slice(0, 3))).toBe(start + first + second);
+  const spaced = [{ from: 'human', value: ' <image>\n Q \n' }] as const;
+  expect(renderPrompt(template, spaced, { system: '' })).toBe(
+    `<|begin_of_text|>${header('user')}<image>\n Q<|eot_id|>${header('assistant')}`,
+  );
+});
+
+test('LLaVA-Med: its own opening in v1, the form of Mistral in v1.5', () => {
+  const system =
+    'You are LLaVA-Med, a large language and vision assistant trained by a group of researchers at Microsoft, based on the general domain LLaVA architecture.You are able to understand the visual content that the user provides, and assist the user with a variety of medical and clinical tasks using natural language.Follow the instructions carefully and explain your answers in detail.';
+  const opening = '###Human: Hi!###Assistant: Hi there!  How can I help you today?\n###';
+  expect(renderPrompt(getTemplate('llava_med'), TURNS.slice(0, 3))).toBe(
+    `${system}${opening}Human: <image>\nQ1###Assistant: A1###Human: Q2###Assistant:`,
+  );
+  expect(renderPrompt(getTemplate('llava_med_v1_5'), TURNS.slice(0, 3))).toBe(
+    '[INST] <image>\nQ1 [/INST] A1 </s>[INST] Q2 [/INST]',
+  );
 });
 
 describe('llava-hf chat templates', () => {
