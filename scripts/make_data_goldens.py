@@ -2,7 +2,11 @@
 
 The label rules of LLaVA's train.py (`preprocess_v1`, `preprocess_llama_2`, `preprocess_plain`, and `preprocess` for v0),
 written anew from their description, run with the slow LlamaTokenizer of transformers: each finds the answers by counting
-tokens of text tokenised again in pieces.
+tokens of text tokenised again in pieces. `preprocess_mpt` of the original, `preprocess_qwen` and `preprocess_llama3` of
+LLaVA-NeXT likewise, with fast tokenizers of make_tokenizer_goldens.py.
+
+`preprocess_mpt` is that of July 2023 to January 2024. Later it no longer counts the `<|im_end|>` of a round, finds that the
+sum of its rounds is not the length of the text, and masks everything: the maker makes sure that it still does.
 
 Run with Python 3.11, sentencepiece 0.2.x, tokenizers 0.20.x and transformers 4.46.3:
 
@@ -20,6 +24,7 @@ import tokenizers, transformers
 IGNORED, IMAGE = -100, -200
 SYSTEM_V1 = "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's questions."
 SYSTEM_V0 = SYSTEM_V1.replace("user", "human")
+SYSTEM_MPT = "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and honest answers."
 SYSTEM_LLAMA_2 = "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, and assist the user with a variety of tasks using natural language."
 
 QUESTIONS = [
@@ -123,6 +128,11 @@ def llama_2(tok, turns, has_image):
     return by_rounds(tok, text.lstrip("<s>"), has_image, "[/INST] ", False)
 
 
+def mistral_instruct(tok, turns, has_image):
+    text = "".join(f"[INST] {value} [/INST]" if role == "human" else f" {value} </s>" for role, value in turns)
+    return by_rounds(tok, text, has_image, "[/INST] ", False)
+
+
 def plain(tok, turns, has_image):
     ids = tok.ids("<image>" + turns[1][1] + "\n", True)
     return ids, [IGNORED] * tok.count("<image>", True) + ids[2:]
@@ -143,7 +153,7 @@ def v0(tok, turns, has_image):
     return ids, labels
 
 
-RULES = {"v1": v1, "llava_llama_2": llama_2, "plain": plain, "v0": v0}
+RULES = {"v1": v1, "llava_llama_2": llama_2, "mistral_instruct": mistral_instruct, "plain": plain, "v0": v0}
 
 
 def cases(path, rows, template, legacy):
@@ -162,6 +172,95 @@ def cases(path, rows, template, legacy):
     return result
 
 
+class Fast:
+    """A fast tokenizer that knows `<image>`."""
+
+    def __init__(self, data):
+        self.hf = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer.from_str(json.dumps(data)))
+        self.image = self.hf.convert_tokens_to_ids("<image>")
+
+    def ids(self, text):
+        return [IMAGE if id == self.image else id for id in self.hf.encode(text, add_special_tokens=False)]
+
+
+def mpt(tok, turns, count_end=True):
+    """None where the counts do not add up: the original then masks everything."""
+    end, answer = "<|im_end|>", "<|im_end|><|im_start|>assistant\n"
+    text = f"<|im_start|>system\n{SYSTEM_MPT}{end}"
+    text += "".join(f"<|im_start|>{'user' if role == 'human' else 'assistant'}\n{value}{end}" for role, value in turns)
+    pieces = text.split(end)
+    rounds = [end.join(pieces[:3])] + [end.join(pieces[i : i + 2]) for i in range(3, len(pieces), 2)]
+    ids = tok.ids(text)
+    labels, at = list(ids), 0
+    for part in rounds:
+        if part == "":
+            break
+        question, _ = part.split(answer)
+        size, asked = len(tok.ids(part)), len(tok.ids(question + answer))
+        if count_end:
+            size += len(tok.ids(end))
+        else:
+            asked -= 1
+        labels[at : at + asked] = [IGNORED] * asked
+        at += size
+    return (ids, labels) if at == len(ids) else None
+
+
+def by_messages(tok, start, system, turns, write, framing):
+    """qwen and llama3: message by message; answers are trained with their headers, framing tokens wherever they stand."""
+    ids, labels = tok.ids(start), [IGNORED] * len(tok.ids(start))
+    for role, value in [("system", system)] + turns:
+        part = tok.ids(write({"human": "user", "gpt": "assistant"}.get(role, role), value))
+        ids += part
+        labels += part if role == "gpt" else [IGNORED] * len(part)
+    return ids, [id if id in framing else label for id, label in zip(ids, labels)]
+
+
+def qwen(tok, turns):
+    framing = tok.ids("<|im_start|>") + tok.ids("<|im_end|>") + tok.ids("\n")
+    assert framing[2] == 198 and len(framing) == 3
+    return by_messages(tok, "", "You are a helpful assistant.", turns, lambda role, text: f"<|im_start|>{role}\n{text}<|im_end|>\n", framing)
+
+
+LLAMA_3_TOKENS = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+
+
+def llama_3(tok, turns):
+    framing = [tok.hf.convert_tokens_to_ids(token) for token in LLAMA_3_TOKENS]
+    write = lambda role, text: f"<|start_header_id|>{role}<|end_header_id|>\n\n{text.strip()}<|eot_id|>"
+    return by_messages(tok, LLAMA_3_TOKENS[0], SYSTEM_LLAMA_2, turns, write, framing)
+
+
+def fast_cases(rows):
+    """By template: the tokenizer and, for each row, ids and labels as in `cases`."""
+    texts = "test/golden/processor-text/json-{}.tokenizer.json.gz"
+    result = {}
+    for template, name, rule in (("mpt", "gpt2", mpt), ("qwen_1_5", "qwen2", qwen), ("llava_llama_3", "llama3", llama_3)):
+        data = json.loads(gzip.open(texts.format(name)).read())
+        if name == "llama3":
+            fast = tokenizers.Tokenizer.from_str(json.dumps(data))
+            fast.add_special_tokens(LLAMA_3_TOKENS)
+            start = fast.token_to_id(LLAMA_3_TOKENS[0])
+            fast.post_processor = tokenizers.processors.TemplateProcessing(
+                single=f"{LLAMA_3_TOKENS[0]} $A", special_tokens=[(LLAMA_3_TOKENS[0], start)])  # fmt: skip
+            data = json.loads(fast.to_str())
+        tok = Fast(data)
+        masks = []
+        for row in rows:
+            turns = image_first(row["conversations"])
+            if template == "mpt":
+                assert mpt(tok, turns, count_end=False) is None
+            found = rule(tok, turns)
+            if found is None:
+                masks.append(None)
+                continue
+            ids, labels = found
+            trained = "".join("0" if label in (IGNORED, IMAGE) else "1" for label in labels)
+            masks.append({"ids": ids, "trained": trained})
+        result[template] = {"tokenizer": data, "masks": masks}
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
@@ -177,8 +276,12 @@ def main():
         modes = {"legacy": True, "modern": False}
         masks = {t: {mode: cases(path, rows, t, legacy) for mode, legacy in modes.items()} for t in RULES}
     source = f"scripts/make_data_goldens.py; rules of LLaVA's train.py with the slow LlamaTokenizer of transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, sentencepiece {spm.__version__}"
+    files = {"label-masks.model.gz": model}
+    if not args.llama2:
+        fast = {"source": source, "rows": rows, "templates": fast_cases(rows)}
+        files["label-masks-fast.json.gz"] = json.dumps(fast, ensure_ascii=False, separators=(",", ":")).encode()
     for name, data in {
-        "label-masks.model.gz": model,
+        **files,
         "label-masks.json.gz": json.dumps({"source": source, "rows": rows, "masks": masks}, ensure_ascii=False, separators=(",", ":")).encode(),
     }.items():  # fmt: skip
         with open(os.path.join(args.out, name), "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:

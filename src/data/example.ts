@@ -13,7 +13,7 @@ import {
   type Tokenizer,
 } from '../processor/index.ts';
 import type { Sample } from './sample.ts';
-import { trainingSegments } from './training-text.ts';
+import { framingIds, trainingSegments } from './training-text.ts';
 
 export { IMAGE_TOKEN_INDEX };
 
@@ -65,7 +65,9 @@ export function buildExample(sample: Sample, options: ExampleOptions): Example {
     throw new LlavaError(`sample ${sample.id}: expected ${sample.images.length} <image> marks, got ${marks}`);
   }
   const places = sample.images.map(imageRows);
-  const { ids, trained, starts } = expandImages(encoded, places);
+  const framing = framingIds(options.template, tokenizer);
+  const targets = encoded.trained.map((target, i) => target || framing.has(encoded.ids[i]!));
+  const { ids, trained, starts } = expandImages({ ids: encoded.ids, trained: targets }, places);
   const images = starts.flatMap((start, i) =>
     start < maxLength ? [{ ...places[i]!, pixels: preprocess(sample.images[i]!) }] : [],
   );

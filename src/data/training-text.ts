@@ -1,6 +1,6 @@
 /** @file The text that a conversation is trained as. For all templates but the oldest it is the text that is asked with. */
 
-import { type Message, renderSegments, type Segment, type Template } from '../processor/index.ts';
+import { type Message, renderSegments, type Segment, type Template, type Tokenizer } from '../processor/index.ts';
 
 /**
  * The prompt of a closed conversation in segments, those trained marked.
@@ -8,7 +8,22 @@ import { type Message, renderSegments, type Segment, type Template } from '../pr
  */
 export function trainingSegments(template: Template, messages: readonly Message[]): Segment[] {
   const segments = renderSegments(template, messages);
-  return template.answer[1] === '###' ? headedSegments(template, messages) : segments;
+  if (template.answer[1] === '###') return headedSegments(template, messages);
+  return template.framing.length > 0 ? trainHeaders(segments, template.open) : segments;
+}
+
+/** Moves what asks for an answer into the answer's segment. */
+function trainHeaders(segments: readonly Segment[], open: string): Segment[] {
+  return segments.map(({ text, trained }, i) => {
+    if (trained) return { text: open + text, trained };
+    return { text: segments[i + 1]?.trained ? text.slice(0, -open.length) : text, trained };
+  });
+}
+
+/** Ids of the template's framing tokens; text that is several tokens is none. */
+export function framingIds({ framing }: Template, tokenizer: Tokenizer): ReadonlySet<number> {
+  const ids = framing.map(text => tokenizer.encode(text, { addBos: false }));
+  return new Set(ids.filter(({ length }) => length === 1).flat());
 }
 
 /**

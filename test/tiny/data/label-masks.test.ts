@@ -12,6 +12,7 @@ import {
   renderPrompt,
   solidImage,
   type Tokenizer,
+  tokenizerFromJson,
   tokenizerFromModel,
 } from '../../../src/processor/index.ts';
 
@@ -68,6 +69,28 @@ describe.each(folders.filter(folder => existsSync(join(folder, 'label-masks.json
       for (const tokenizer of Object.values(tokenizers)) {
         expect(exampleOf(row, tokenizer, name).ids).toEqual(encodePrompt(tokenizer, renderPrompt(template, turns)));
       }
+    }
+  });
+});
+
+interface FastGolden {
+  readonly rows: Golden['rows'];
+  readonly templates: Record<string, { tokenizer: unknown; masks: ({ ids: number[]; trained: string } | null)[] }>;
+}
+
+describe('fast tokenizers, whose text is encoded as a whole', () => {
+  const read = gunzipSync(readFileSync(join(folders[0]!, 'label-masks-fast.json.gz'))).toString();
+  const { rows, templates }: FastGolden = JSON.parse(read);
+
+  test.each(Object.entries(templates))('%s: tokens and targets are the original ones', (name, { tokenizer, masks }) => {
+    const bos = name === 'llava_llama_3' ? { bos: '<|begin_of_text|>' } : {};
+    const fast = tokenizerFromJson(tokenizer, { roles: bos });
+    expect(masks.filter(mask => mask !== null).length).toBeGreaterThan(25);
+    for (const [i, mask] of masks.entries()) {
+      if (mask === null) continue;
+      const { ids, trained } = exampleOf(rows[i]!, fast, name);
+      expect(ids, `ids of row ${i}`).toEqual(mask.ids);
+      expect(trained.map(Number).join(''), `targets of row ${i}`).toBe(mask.trained);
     }
   });
 });
