@@ -1,43 +1,104 @@
-/** @file How a model is asked: which template writes its prompts, and how the text around images is encoded. */
+/**
+ * @file How a model is asked: which template writes its prompts, and how the text around images is encoded. Both follow
+ * where the model comes from. An original repository's is asked as LLaVA's command line asks it, which goes by the model's
+ * name; Hugging Face's as `transformers` asks it, with the chat template among the checkpoint's files.
+ */
 
+import { LlavaError } from '../core/index.ts';
+import { COMPAT_NAMES, type Compat } from '../models/index.ts';
 import {
+  checkpointTemplate,
   getTemplate,
   IMAGE_MARK,
+  JinjaTemplate,
   type PromptEncoding,
+  type PromptTemplate,
   selectTemplate,
-  type Template,
+  type TemplateName,
   type Tokenizer,
+  templateFromFile,
 } from '../processor/index.ts';
 import type { ModelFiles } from './model-folder.ts';
 
+/** What the caller wants of a prompt. */
+export interface PromptOptions {
+  /** Name of a built-in template, or a file that ends in `.jinja`. */
+  readonly template?: string;
+  /** Whose prompt and tokens. Default: as the model's files say. */
+  readonly compat?: Compat;
+}
+
+/** Throws {@link LlavaError} that names the option for a value that is none. */
+export function checkCompat(compat: Compat | undefined): void {
+  if (compat === undefined || COMPAT_NAMES.includes(compat)) return;
+  throw new LlavaError(`option compat: expected ${COMPAT_NAMES.join(' or ')}, got ${compat}`);
+}
+
+/** The parts of a model's files that decide. */
+type Facts = Pick<ModelFiles, 'folder' | 'name' | 'template' | 'config'>;
+
 /**
- * The caller's template; else the one in config.json; else what LLaVA's command line picks by the model's name; and where
- * no name says anything, that of the layout: Hugging Face's prompt where the tokenizer knows `<image>`.
+ * The caller's template; else the one stated in config.json, which is this library's own key; else for Hugging Face's models
+ * the checkpoint's, or what llava-hf publishes for a model of such a name; for the original ones by the rules of LLaVA's
+ * command line.
  */
-export function chooseTemplate(
-  { name, template, config }: Pick<ModelFiles, 'name' | 'template' | 'config'>,
-  tokenizer: Tokenizer,
-  wanted?: string,
-): Template {
-  const stated = wanted ?? template;
-  if (stated !== undefined) return getTemplate(stated);
-  if (config.modelType !== 'llava')
-    return getTemplate(name.toLowerCase().includes('llama-2') ? 'llama_2' : 'vicuna_v1');
-  const named = selectTemplate(name);
-  const isHuggingFace = tokenizer.tokenToId(IMAGE_MARK) !== undefined;
-  return named.name === 'llava_v0' && isHuggingFace ? getTemplate('hf_llava_1_5') : named;
+export function chooseTemplate(facts: Facts, tokenizer: Tokenizer, options: PromptOptions = {}): PromptTemplate {
+  const { template: wanted = facts.template } = options;
+  if (wanted?.endsWith('.jinja')) return templateFromFile(wanted, tokenizer);
+  if (wanted !== undefined) return getTemplate(wanted);
+  if (rulesOf(facts, tokenizer, options.compat) === 'original') return originalTemplate(facts);
+  const own = knowsImages(tokenizer) || facts.config.modelType !== 'llava';
+  return (own ? checkpointTemplate(facts.folder, tokenizer) : undefined) ?? publishedTemplate(facts);
 }
 
 /**
- * Text around images is encoded as the model was trained: by this library, which states the template in config.json, and
- * with the prompts of Hugging Face, as a whole; with the original's, chunk by chunk. A tokenizer that does not know
- * `<image>` leaves no choice.
+ * Text around images is encoded as the model was trained: by this library, which states the template in config.json, and with
+ * Hugging Face's prompts, as a whole; with the original's, chunk by chunk. A tokenizer that does not know `<image>` leaves no
+ * choice.
  */
 export function chooseEncoding(
   { template: stated }: Pick<ModelFiles, 'template'>,
   tokenizer: Tokenizer,
-  template: Template,
+  template: PromptTemplate,
+  { compat }: PromptOptions = {},
 ): PromptEncoding {
-  if (tokenizer.tokenToId(IMAGE_MARK) === undefined) return 'llava';
-  return stated !== undefined || template.name.startsWith('hf_') ? 'hf' : 'llava';
+  if (!knowsImages(tokenizer)) return 'llava';
+  if (compat !== undefined) return compat === 'hf' ? 'hf' : 'llava';
+  const isHuggingFace = template instanceof JinjaTemplate || template.name.startsWith('hf_');
+  return stated !== undefined || isHuggingFace ? 'hf' : 'llava';
+}
+
+/** The original code has no `<image>` among the tokens; Hugging Face's checkpoints always do. */
+function knowsImages(tokenizer: Tokenizer): boolean {
+  return tokenizer.tokenToId(IMAGE_MARK) !== undefined;
+}
+
+function rulesOf({ config }: Facts, tokenizer: Tokenizer, compat: Compat | undefined): Compat {
+  if (compat !== undefined) return compat;
+  if (config.modelType !== 'llava') return 'hf';
+  return config.format === 'original' || !knowsImages(tokenizer) ? 'original' : 'hf';
+}
+
+/** By LLaVA's command line, and for LLaVA-Med and language models alone by the web demos. */
+function originalTemplate({ name, config }: Facts): PromptTemplate {
+  const isNamed = (text: string): boolean => name.toLowerCase().includes(text);
+  if (config.modelType !== 'llava') return getTemplate(isNamed('llama-2') ? 'llama_2' : 'vicuna_v1');
+  const isMed = isNamed('llava-med') || isNamed('llava_med');
+  return isMed && !isNamed('mistral') ? getTemplate('llava_med') : selectTemplate(name);
+}
+
+/** The first rule whose text the name contains. */
+const PUBLISHED: readonly (readonly [RegExp, TemplateName])[] = [
+  [/llama-?3/, 'hf_llava_next_llama_3'],
+  [/mistral/, 'hf_llava_1_6_mistral'],
+  [/34b|hermes/, 'hf_llava_1_6_34b'],
+  [/qwen|72b|110b/, 'hf_llava_next_qwen'],
+  [/v1\.6|next/, 'hf_llava_1_6_vicuna'],
+];
+
+function publishedTemplate({ name, config }: Facts): PromptTemplate {
+  if (config.modelType !== 'llava') return originalTemplate({ name, config } as Facts);
+  const rule = PUBLISHED.find(([text]) => text.test(name.toLowerCase()));
+  const fallback = config.anyres ? 'hf_llava_1_6_vicuna' : 'hf_llava_1_5';
+  return getTemplate(rule?.[1] ?? fallback);
 }

@@ -1,6 +1,6 @@
 export { type Answer, collectAnswer, textOf } from './answer.ts';
 export { type Benchmark, type BenchmarkOptions, benchmark, median } from './benchmark.ts';
-export { chooseTemplate } from './choose-template.ts';
+export { chooseTemplate, type PromptOptions } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export * from './convert/index.ts';
 export { suitableFormat } from './cpu-features.ts';
@@ -25,6 +25,15 @@ export {
 } from './gguf/write-pair.ts';
 export { type EncodableImage, encodableImage } from './image-encoder.ts';
 export { Llava } from './llava.ts';
+export {
+  type ImageSpan,
+  LlavaProcessor,
+  type ProcessorOptions,
+  type SizedImage,
+  type SizedMessage,
+  type TokenizedPrompt,
+  type TokenizeOptions,
+} from './llava-processor.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 export { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
 export {

@@ -20,6 +20,7 @@ import {
   generate,
   roomFor,
 } from './generate.ts';
+import { type SizedMessage, type TokenizedPrompt, type TokenizeOptions, tokenizeMessages } from './llava-processor.ts';
 import { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 
 /** A loaded model. Answers may be made at the same time; each has a cache of its own. */
@@ -57,6 +58,11 @@ export class Llava implements AsyncDisposable, Disposable {
   /** Name of the conversation template. */
   get template(): string {
     return this.#model.processor.template.name;
+  }
+
+  /** The prompt of a question, or of messages, and its tokens: what an answer would begin with. */
+  tokenize(content: string | readonly SizedMessage[], options: TokenizeOptions = {}): Promise<TokenizedPrompt> {
+    return tokenizeMessages(this.#model.processor, content, options, this.#model.imageLimits);
   }
 
   /** The answer to one question about one image, several or none. Greedy unless `temperature` says otherwise. */

@@ -6,9 +6,10 @@
 
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
-import { COMPAT_NAMES, type Compat, type LlamaConfig, type LlavaConfig } from '../models/index.ts';
-import type { ImageLimits, Processor } from '../processor/index.ts';
+import type { Compat, LlamaConfig, LlavaConfig } from '../models/index.ts';
+import { type ImageLimits, type Processor, stopIds } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
+import { checkCompat } from './choose-template.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
@@ -91,7 +92,9 @@ export class LlavaModel implements Disposable {
     this.language = folder.language;
     this.processor = processor;
     this.imageLimits = limits;
-    this.eosIds = new Set(folder.eosIds.length > 0 ? folder.eosIds : [processor.tokenizer.eosId ?? -1]);
+    const { tokenizer, template } = processor;
+    const eosIds = folder.eosIds.length > 0 ? folder.eosIds : [tokenizer.eosId ?? -1];
+    this.eosIds = new Set([...eosIds, ...stopIds(template, tokenizer)]);
     this.#decoder = decoder;
     this.#encoder = vision && new ImageEncoder(vision);
   }
@@ -133,7 +136,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const executables = compileParts(folder, options);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
-    const processor = openProcessor(folder, options.template);
+    const processor = openProcessor(folder, options);
     const model = new LlavaModel(folder, processor, imageLimits(options), await executables);
     if (options.signal?.aborted) model.dispose();
     throwIfAborted(options.signal, `load ${path}`);
@@ -158,10 +161,7 @@ function checkLoadOptions(options: LoadOptions): void {
     const valid = Number.isInteger(value) && value >= 1;
     if (!valid) throw new LlavaError(`option ${name}: expected an integer of at least 1, got ${value}`);
   }
-  const { compat = 'hf' } = options;
-  if (!COMPAT_NAMES.includes(compat)) {
-    throw new LlavaError(`option compat: expected ${COMPAT_NAMES.join(' or ')}, got ${compat}`);
-  }
+  checkCompat(options.compat);
 }
 
 function checkQuant(quant: string): void {

@@ -2,11 +2,11 @@
 
 import { LlavaError } from '../core/index.ts';
 import type { Processor } from '../processor/index.ts';
-import { chooseEncoding, chooseTemplate } from './choose-template.ts';
+import { chooseEncoding, chooseTemplate, type PromptOptions } from './choose-template.ts';
 import type { ModelFiles } from './model-folder.ts';
 
 /** Throws {@link LlavaError} that names the file at fault. */
-export function openProcessor(folder: ModelFiles, template: string | undefined): Processor {
+export function openProcessor(folder: ModelFiles, options: PromptOptions = {}): Processor {
   const tokenizer = folder.tokenizer();
   const rows = folder.language.vocabSize;
   if (tokenizer.vocabSize > rows) {
@@ -16,11 +16,12 @@ export function openProcessor(folder: ModelFiles, template: string | undefined):
   }
   const { config, image } = folder;
   const vision = config.modelType === 'llava' && image && { config, ...image };
-  const chosen = chooseTemplate(folder, tokenizer, template);
+  const chosen = chooseTemplate(folder, tokenizer, options);
   return {
     tokenizer,
     template: chosen,
-    encoding: chooseEncoding(folder, tokenizer, chosen),
+    encoding: chooseEncoding(folder, tokenizer, chosen, options),
+    imageMarkers: config.modelType === 'llava' && config.usesImageMarkers,
     ...(vision && { vision }),
   };
 }

@@ -13,5 +13,6 @@ export {
   solidImage,
   towerImageSettings,
 } from './image/index.ts';
+export { markImages, renderMessages } from './messages.ts';
 export * from './processor.ts';
 export * from './text/index.ts';

@@ -18,8 +18,7 @@ import {
   IMAGE_MARK,
   IMAGE_TOKEN_INDEX,
   type PromptEncoding,
-  renderPrompt,
-  type Template,
+  type PromptTemplate,
   type Tokenizer,
 } from './text/index.ts';
 
@@ -37,9 +36,11 @@ export interface ChatMessage {
 /** How a model's input is made. */
 export interface Processor {
   readonly tokenizer: Tokenizer;
-  readonly template: Template;
+  readonly template: PromptTemplate;
   /** How the text around images is encoded: as the model was trained. */
   readonly encoding: PromptEncoding;
+  /** Whether prompts have `<im_start>` and `<im_end>` around each image. */
+  readonly imageMarkers: boolean;
   /** Absent for a model without vision. */
   readonly vision?: {
     /** Says how many tiles and positions a picture becomes. */
@@ -61,33 +62,6 @@ export interface PreparedImage {
 export interface PromptTokens {
   readonly ids: readonly number[];
   readonly imageStarts: readonly number[];
-}
-
-/**
- * The prompt that asks for an answer to the last message.
- * @param options.system instead of the template's system text
- * @throws LlavaError unless each message has as many `<image>` marks as images, or none
- */
-export function renderMessages(
-  { template }: Processor,
-  messages: readonly (Omit<ChatMessage, 'images'> & { readonly images?: readonly unknown[] })[],
-  options: { readonly system?: string } = {},
-): string {
-  const turns = messages.map(({ role, content, images = [] }) => ({
-    from: role === 'user' ? ('human' as const) : ('gpt' as const),
-    value: markImages(content, images.length),
-  }));
-  return renderPrompt(template, turns, options);
-}
-
-/** `content` with one mark an image: where it has none, each on a line of its own in front, as LLaVA was trained. */
-export function markImages(content: string, imageCount: number): string {
-  const marks = content.split(IMAGE_MARK).length - 1;
-  if (marks === imageCount) return content;
-  if (marks === 0) return `${IMAGE_MARK}\n`.repeat(imageCount) + content;
-  throw new LlavaError(
-    `prompt: expected as many ${IMAGE_MARK} marks as images or none, got ${marks} marks and ${imageCount} images`,
-  );
 }
 
 /**

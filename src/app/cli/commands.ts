@@ -33,6 +33,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'bench', summary: 'measure how fast a model is here', load: () => import('./bench.ts') },
   { name: 'convert', summary: 'write a model in another layout', load: () => import('./convert.ts') },
   { name: 'quantize', summary: 'write a model with smaller, faster weights', load: () => import('./quantize.ts') },
+  { name: 'tokens', summary: 'show prompt and tokens of a question', load: () => import('./tokens.ts') },
   { name: 'info', summary: 'show what a model is and what it needs', load: () => import('./info.ts') },
 ];
 

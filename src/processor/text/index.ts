@@ -1,8 +1,11 @@
+export { checkpointTemplate, templateFromFile } from './checkpoint-template.ts';
 export { Detokenizer, StopMatcher } from './detokenizer.ts';
 export { type GgufVocabulary, TOKEN_TYPES, tokenizerFromGguf } from './gguf-tokenizer.ts';
 export { folderVocabulary } from './gguf-vocabulary.ts';
+export { JinjaTemplate } from './jinja-template.ts';
 export { type LoadTokenizerOptions, loadTokenizer } from './load-tokenizer.ts';
 export * from './prompt.ts';
+export { type PromptTemplate, stopIds } from './prompt-template.ts';
 export { TEMPLATES, type Template, type TemplateName } from './template-table.ts';
 export * from './templates.ts';
 export type { AddedToken, DecodeOptions, DecodeStream, EncodeOptions, Tokenizer } from './tokenizer.ts';

@@ -2,10 +2,11 @@
  * @file Loads the tokenizer of a model folder from the files that `transformers` writes.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
 import { asCount, JsonFields } from './json-fields.ts';
+import { optionalFields, parseJson, readBytes } from './model-files.ts';
 import type { TokenRoles } from './text-tokenizer.ts';
 import type { AddedToken, Tokenizer } from './tokenizer.ts';
 import { readAddedToken, tokenizerFromJson } from './tokenizer-json.ts';
@@ -100,26 +101,4 @@ function readAddedTokens(config: JsonFields | undefined, added: JsonFields | und
     if (!known.has(id) && !known.has(content)) tokens.push({ id, content, ...flags });
   }
   return tokens;
-}
-
-function optionalFields(folder: string, name: string): JsonFields | undefined {
-  const path = join(folder, name);
-  return existsSync(path) ? new JsonFields(path, parseJson(path)) : undefined;
-}
-
-function parseJson(path: string): unknown {
-  const text = Buffer.from(readBytes(path)).toString();
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new LlavaError(`${path}: expected JSON, got ${(error as Error).message}`);
-  }
-}
-
-function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new LlavaError(`${path}: expected a readable file, got ${(error as Error).message}`);
-  }
 }

@@ -47,9 +47,13 @@ const BOS_SEGMENT: Segment = { text: '', trained: false };
 
 type Append = (id: number, trained: boolean) => void;
 
+/** A prompt that begins with BOS as text gets no other, as in `apply_chat_template` of processors. */
 function encodeWhole(tokenizer: Tokenizer, segments: readonly Segment[], append: Append): void {
   const imageId = tokenizer.tokenToId(IMAGE_MARK);
-  const parts = tokenizer.encodeParts(segments.map(segment => segment.text));
+  const bos = tokenizer.bosId === undefined ? undefined : tokenizer.idToToken(tokenizer.bosId);
+  const texts = segments.map(segment => segment.text);
+  const addBos = bos === undefined || !texts.join('').startsWith(bos);
+  const parts = tokenizer.encodeParts(texts, { addBos });
   parts.forEach((part, i) => {
     for (const id of part) append(id === imageId ? IMAGE_TOKEN_INDEX : id, segments[i]!.trained);
   });

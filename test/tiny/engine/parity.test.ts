@@ -63,18 +63,15 @@ describe('from image file and question to text', () => {
   test.each([
     ['v1', 'v1'],
     ['hf_chat', 'hf_llava_1_5'],
-  ])('%s', async (name, template) => {
+    ['hf_chat', undefined],
+  ])('%s with template %s', async (name, template) => {
     const { cases, question, image } = readGolden('end-to-end');
     const folder = join(GOLDEN, 'end-to-end');
-    await using model = await Llava.load(folder, { threads: 1, template });
+    await using model = await Llava.load(folder, { threads: 1, ...(template && { template }) });
+    expect(model.template).toBe(template ?? 'chat_template.jinja');
     const answer = await model.answer(question, { image: join(folder, image), maxTokens: 64 });
     expect(answer.text).toBe(cases[name]!.text.trim());
     expect(answer.finishReason).toBe('length');
     expect(answer.usage).toMatchObject({ imageTokens: 16, completionTokens: 64 });
-  });
-
-  test('without a name that says otherwise, the prompt is that of Hugging Face', async () => {
-    await using model = await Llava.load(join(GOLDEN, 'end-to-end'), { threads: 1 });
-    expect(model.template).toBe('hf_llava_1_5');
   });
 });
