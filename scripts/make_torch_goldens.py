@@ -208,6 +208,7 @@ def make_lora_llava():
     model = transformers.LlavaForConditionalGeneration.from_pretrained(source, attn_implementation="eager")
     config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], modules_to_save=["multi_modal_projector"])
     model = peft.get_peft_model(model, config)
+    model.peft_config["default"].base_model_name_or_path = "llava-hf/end-to-end"
     fill_adapters(model, 11)
     for name, parameter in sorted(model.named_parameters()):
         if "modules_to_save" in name:

@@ -4,6 +4,7 @@
  * (or processor_config.json), model.safetensors or shards.
  */
 
+import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
@@ -28,6 +29,7 @@ import {
 } from '../models/index.ts';
 import { loadTokenizer, type Tokenizer } from '../processor/index.ts';
 import {
+  checkBase,
   checkTensors,
   findFile,
   isStored,
@@ -103,6 +105,7 @@ export function readModelFiles(folder: string, options: FolderOptions = {}): Mod
   const root = resolve(folder);
   const folders = modelBase === undefined ? [root] : [root, resolve(modelBase)];
   const file = findFile('config.json', folders) ?? join(root, 'config.json');
+  if (!existsSync(file)) checkBase(root, modelBase);
   const json = readJson(file, "a model's configuration") as JsonObject;
   const tower = findTower(root, json, visionTower);
   const parsed = parseModelConfig(json, file, tower?.json);

@@ -113,8 +113,8 @@ export async function quantizeModel(source: string, target: string, options: Qua
 }
 
 /** The copy takes over the other files of a folder, so there must be one. */
-function checkLayout({ folder }: ModelFolder): void {
-  if (existsSync(join(folder, 'config.json'))) return;
+function checkLayout({ folder, folders }: ModelFolder): void {
+  if (findFile('config.json', folders)) return;
   throw new LlavaError(`${folder}: expected a folder with config.json to quantise, got a model in GGUF form`);
 }
 

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
+import { quoteName } from '../files.ts';
 import { hasWeights, openWeights, type WeightStore, weightStore } from '../sharded.ts';
 import type { WeightEntry } from '../tensor-entry.ts';
 import { openTorch } from '../torch/torch-file.ts';
@@ -24,17 +25,25 @@ const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer.model', 'vocab.json'];
  */
 export function openCheckpoint(folder: string, base?: string): WeightStore {
   const root = resolve(folder);
-  if (isLoraFolder(root)) return applyLora(root, openBase(root, base, 'an adapter', loraBase(root)));
+  checkBase(root, base);
+  if (isLoraFolder(root)) return applyLora(root, openWeights(base!));
   if (hasWeights(root))
     return base === undefined ? openWeights(root) : applyDelta(openWeights(root), openWeights(base));
-  if (existsSync(join(root, PROJECTOR_FILE))) return applyProjector(root, openBase(root, base, 'a projector alone'));
+  if (existsSync(join(root, PROJECTOR_FILE))) return applyProjector(root, openWeights(base!));
   return openWeights(root);
 }
 
-function openBase(folder: string, base: string | undefined, what: string, trainedOn?: string): WeightStore {
-  if (base !== undefined) return openWeights(base);
-  const hint = trainedOn === undefined ? '' : `, which it says is ${JSON.stringify(trainedOn)}`;
-  throw new LlavaError(`${folder}: expected a base model for ${what}${hint}, got none`);
+/** Throws when the weights in `folder` are nothing without a base, and there is none. */
+export function checkBase(folder: string, base: string | undefined): void {
+  if (base !== undefined) return;
+  const fail = (what: string): never => {
+    throw new LlavaError(`${folder}: expected a base model (option modelBase) for ${what}, got none`);
+  };
+  if (isLoraFolder(folder)) {
+    const trainedOn = loraBase(folder);
+    fail(trainedOn === undefined ? 'an adapter' : `an adapter, which says that it is ${quoteName(trainedOn)}`);
+  }
+  if (!hasWeights(folder) && existsSync(join(folder, PROJECTOR_FILE))) fail('a projector alone');
 }
 
 /** The base with the projector of a folder. Names end as in the model; whatever stands before `mm_projector.` is dropped. */

@@ -63,7 +63,7 @@ test("an adapter over a LLaVA answers as peft's merged model in transformers", a
   expect(await answer(ADAPTER, { modelBase: WHOLE }, 32)).toEqual(greedy);
   expect(greedy).not.toEqual(wholeGreedy.slice(0, 32));
   await expect(loadModel(ADAPTER)).rejects.toThrow(
-    `${ADAPTER}/config.json: expected a model's configuration, got ENOENT`,
+    `${ADAPTER}: expected a base model (option modelBase) for an adapter, which says that it is "llava-hf/end-to-end", got none`,
   );
 });
 

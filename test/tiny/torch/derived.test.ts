@@ -65,10 +65,12 @@ test('a LoRA folder needs its base, and says which', () => {
     const json = readGolden<object>('lora/safetensors/adapter_config.json');
     writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify({ ...json, ...change }));
   };
-  expect(refusal(() => openCheckpoint(folder))).toBe(`${folder}: expected a base model for an adapter, got none`);
+  expect(refusal(() => openCheckpoint(folder))).toBe(
+    `${folder}: expected a base model (option modelBase) for an adapter, got none`,
+  );
   edit({ base_model_name_or_path: 'lmsys/vicuna-7b-v1.5' });
   expect(refusal(() => openCheckpoint(folder))).toBe(
-    `${folder}: expected a base model for an adapter, which it says is "lmsys/vicuna-7b-v1.5", got none`,
+    `${folder}: expected a base model (option modelBase) for an adapter, which says that it is "lmsys/vicuna-7b-v1.5", got none`,
   );
   edit({ r: 8 });
   expect(refusal(() => openCheckpoint(folder, BASE))).toContain(
@@ -156,7 +158,7 @@ test('a delta of another base is refused, and whole weights are no delta', () =>
 test('a projector alone over a language model', async () => {
   const folder = join(GOLDEN, 'projector');
   expect(refusal(() => openCheckpoint(folder))).toBe(
-    `${folder}: expected a base model for a projector alone, got none`,
+    `${folder}: expected a base model (option modelBase) for a projector alone, got none`,
   );
   const store = openCheckpoint(folder, BASE);
   const expected = openSafetensors(join(folder, 'expected.safetensors')).entries;
