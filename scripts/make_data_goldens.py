@@ -261,6 +261,47 @@ def fast_cases(rows):
     return result
 
 
+PROMPTS = [
+    "USER: <image>\nWhat is this? ASSISTANT: A dog.</s>USER: And <image> this? ASSISTANT:",
+    "<image>", "<image>\n<image>\nWhich?", "a <image> b<image>c", "</s><image></s>", "  <image>  x", "no image </s>at all", "",
+    "[INST] <image>\nQ1 [/INST] A1 </s>[INST] Q2 [/INST]",
+    "###Human: <im_start><image><im_end>\nQ###Assistant:",
+    "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\nQ1<|im_end|><|im_start|>assistant\nA1<|im_end|><|im_start|>user\nQ2<|im_end|><|im_start|>assistant\n",
+    "<|im_start|>user\n<image>\nQ1<|im_end|>\n<|im_start|>assistant\n",
+    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<image>\nQ1<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+]  # fmt: skip
+
+
+def image_token_ids(hf, prompt):
+    """tokenizer_image_token of the original: every chunk with its own BOS, of which the first alone is kept."""
+    chunks = [hf(chunk).input_ids for chunk in prompt.split("<image>")]
+    offset = 1 if chunks[0] and chunks[0][0] == hf.bos_token_id else 0
+    ids = chunks[0][:offset]
+    for i, chunk in enumerate(chunks):
+        ids += ([IMAGE] if i else []) + chunk[offset:]
+    return ids
+
+
+def chunked(path, fast):
+    """By tokenizer: each prompt's ids. Yi's is Llama's without BOS; it has `<|im_end|>` as a token of its own, Llama's has not."""
+    result = {}
+    for name, options in {
+        "legacy": {"legacy": True}, "modern": {"legacy": False},
+        "legacy without bos": {"legacy": True, "add_bos_token": False}, "modern without bos": {"legacy": False, "add_bos_token": False},
+    }.items():  # fmt: skip
+        hf = transformers.LlamaTokenizer(path, **options)
+        if not options.get("add_bos_token", True):
+            marks = [tokenizers.AddedToken(text, special=True, normalized=False) for text in ("<|im_start|>", "<|im_end|>")]
+            hf.add_tokens(marks)
+        result[name] = [image_token_ids(hf, prompt) for prompt in PROMPTS]
+    for name in ("qwen_1_5", "llava_llama_3"):
+        hf = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer.from_str(json.dumps(fast[name]["tokenizer"])))
+        if name == "llava_llama_3":
+            hf.bos_token = LLAMA_3_TOKENS[0]
+        result[name] = [image_token_ids(hf, prompt) for prompt in PROMPTS]
+    return {"prompts": PROMPTS, "ids": result}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
@@ -274,11 +315,14 @@ def main():
         with open(path, "wb") as file:
             file.write(model)
         modes = {"legacy": True, "modern": False}
+        if not args.llama2:
+            fast = fast_cases(rows)
+            chunks = chunked(path, fast)
         masks = {t: {mode: cases(path, rows, t, legacy) for mode, legacy in modes.items()} for t in RULES}
     source = f"scripts/make_data_goldens.py; rules of LLaVA's train.py with the slow LlamaTokenizer of transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, sentencepiece {spm.__version__}"
     files = {"label-masks.model.gz": model}
     if not args.llama2:
-        fast = {"source": source, "rows": rows, "templates": fast_cases(rows)}
+        fast = {"source": source, "rows": rows, "templates": fast, "chunked": chunks}
         files["label-masks-fast.json.gz"] = json.dumps(fast, ensure_ascii=False, separators=(",", ":")).encode()
     for name, data in {
         **files,

@@ -76,15 +76,21 @@ describe.each(folders.filter(folder => existsSync(join(folder, 'label-masks.json
 interface FastGolden {
   readonly rows: Golden['rows'];
   readonly templates: Record<string, { tokenizer: unknown; masks: ({ ids: number[]; trained: string } | null)[] }>;
+  /** Ids of `tokenizer_image_token` by tokenizer, for each prompt. */
+  readonly chunked: { prompts: string[]; ids: Record<string, number[][]> };
 }
 
 describe('fast tokenizers, whose text is encoded as a whole', () => {
   const read = gunzipSync(readFileSync(join(folders[0]!, 'label-masks-fast.json.gz'))).toString();
-  const { rows, templates }: FastGolden = JSON.parse(read);
+  const { rows, templates, chunked }: FastGolden = JSON.parse(read);
 
-  test.each(Object.entries(templates))('%s: tokens and targets are the original ones', (name, { tokenizer, masks }) => {
-    const bos = name === 'llava_llama_3' ? { bos: '<|begin_of_text|>' } : {};
-    const fast = tokenizerFromJson(tokenizer, { roles: bos });
+  const fastTokenizer = (name: string): Tokenizer =>
+    tokenizerFromJson(templates[name]!.tokenizer, {
+      roles: name === 'llava_llama_3' ? { bos: '<|begin_of_text|>' } : {},
+    });
+
+  test.each(Object.entries(templates))('%s: tokens and targets are the original ones', (name, { masks }) => {
+    const fast = fastTokenizer(name);
     expect(masks.filter(mask => mask !== null).length).toBeGreaterThan(25);
     for (const [i, mask] of masks.entries()) {
       if (mask === null) continue;
@@ -93,6 +99,23 @@ describe('fast tokenizers, whose text is encoded as a whole', () => {
       expect(trained.map(Number).join(''), `targets of row ${i}`).toBe(mask.trained);
     }
   });
+
+  test.each(Object.entries(chunked.ids))('%s: prompts around images are encoded chunk by chunk', (name, ids) => {
+    const tokenizer = templates[name] ? fastTokenizer(name) : llama(name);
+    chunked.prompts.forEach((prompt, i) => {
+      expect(encodePrompt(tokenizer, prompt), prompt).toEqual(ids[i]);
+    });
+  });
+
+  function llama(name: string): Tokenizer {
+    const model = gunzipSync(readFileSync(join(folders[0]!, 'label-masks.model.gz')));
+    const options = { legacy: name.startsWith('legacy') };
+    if (!name.endsWith('without bos')) return tokenizerFromModel(model, options);
+    const size = tokenizerFromModel(model).vocabSize;
+    const flags = { special: true, lstrip: false, rstrip: false, singleWord: false, normalized: false };
+    const addedTokens = ['<|im_start|>', '<|im_end|>'].map((content, i) => ({ id: size + i, content, ...flags }));
+    return tokenizerFromModel(model, { ...options, addBos: false, addedTokens });
+  }
 });
 
 test('the golden tokenizer cuts markers as Llama does', () => {
