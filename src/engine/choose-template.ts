@@ -7,7 +7,6 @@
 import { LlavaError } from '../core/index.ts';
 import { COMPAT_NAMES, type Compat } from '../models/index.ts';
 import {
-  checkpointTemplate,
   getTemplate,
   IMAGE_MARK,
   JinjaTemplate,
@@ -35,7 +34,7 @@ export function checkCompat(compat: Compat | undefined): void {
 }
 
 /** The parts of a model's files that decide. */
-type Facts = Pick<ModelFiles, 'folder' | 'name' | 'template' | 'config'>;
+type Facts = Pick<ModelFiles, 'name' | 'template' | 'config' | 'chatTemplate'>;
 
 /**
  * The caller's template; else the one stated in config.json, which is this library's own key; else for Hugging Face's models
@@ -48,7 +47,7 @@ export function chooseTemplate(facts: Facts, tokenizer: Tokenizer, options: Prom
   if (wanted !== undefined) return getTemplate(wanted);
   if (rulesOf(facts, tokenizer, options.compat) === 'original') return originalTemplate(facts);
   const own = knowsImages(tokenizer) || facts.config.modelType !== 'llava';
-  return (own ? checkpointTemplate(facts.folder, tokenizer) : undefined) ?? publishedTemplate(facts);
+  return (own ? facts.chatTemplate(tokenizer) : undefined) ?? publishedTemplate(facts);
 }
 
 /**
@@ -79,8 +78,11 @@ function rulesOf({ config }: Facts, tokenizer: Tokenizer, compat: Compat | undef
   return config.format === 'original' || !knowsImages(tokenizer) ? 'original' : 'hf';
 }
 
-/** By LLaVA's command line, and for LLaVA-Med and language models alone by the web demos. */
-function originalTemplate({ name, config }: Facts): PromptTemplate {
+/**
+ * By LLaVA's command line, and for LLaVA-Med and language models alone by the web demos. LLaVA's own web demo differs for
+ * names with `orca` (mistral_orca), `hermes` (chatml_direct) and `mmtag` (the templates of that kind).
+ */
+function originalTemplate({ name, config }: Pick<Facts, 'name' | 'config'>): PromptTemplate {
   const isNamed = (text: string): boolean => name.toLowerCase().includes(text);
   if (config.modelType !== 'llava') return getTemplate(isNamed('llama-2') ? 'llama_2' : 'vicuna_v1');
   const isMed = isNamed('llava-med') || isNamed('llava_med');
@@ -96,8 +98,8 @@ const PUBLISHED: readonly (readonly [RegExp, TemplateName])[] = [
   [/v1\.6|next/, 'hf_llava_1_6_vicuna'],
 ];
 
-function publishedTemplate({ name, config }: Facts): PromptTemplate {
-  if (config.modelType !== 'llava') return originalTemplate({ name, config } as Facts);
+function publishedTemplate({ name, config }: Pick<Facts, 'name' | 'config'>): PromptTemplate {
+  if (config.modelType !== 'llava') return originalTemplate({ name, config });
   const rule = PUBLISHED.find(([text]) => text.test(name.toLowerCase()));
   const fallback = config.anyres ? 'hf_llava_1_6_vicuna' : 'hf_llava_1_5';
   return getTemplate(rule?.[1] ?? fallback);

@@ -62,9 +62,13 @@ export interface TokenizedPrompt {
 export interface ProcessorOptions extends PromptOptions, Pick<ImageLimits, 'maxPixels' | 'maxSide'> {
   /** Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's. */
   readonly visionTower?: string;
+  /** Folder of the base that an adapter, a projector alone or a delta is applied to. Default: none. */
+  readonly modelBase?: string;
+  /** The vision half (mmproj) of a model that is a GGUF file. Default: none, or the one of the folder given. */
+  readonly mmproj?: string;
 }
 
-const PROCESSOR_OPTIONS = ['template', 'compat', 'visionTower', 'maxPixels', 'maxSide'];
+const PROCESSOR_OPTIONS = ['template', 'compat', 'visionTower', 'modelBase', 'mmproj', 'maxPixels', 'maxSide'];
 
 /** What a model reads of messages: its template, tokenizer and image rules. Its folder need not hold weights. */
 export class LlavaProcessor {

@@ -27,7 +27,7 @@ import {
   visionGraph,
   withCompat,
 } from '../models/index.ts';
-import { loadTokenizer, type Tokenizer } from '../processor/index.ts';
+import { checkpointTemplate, type JinjaTemplate, loadTokenizer, type Tokenizer } from '../processor/index.ts';
 import {
   checkBase,
   checkTensors,
@@ -67,6 +67,8 @@ export interface ModelFiles {
   /** Where an original model's vision tower comes from, if that is near. */
   readonly tower: TowerFolder | undefined;
   readonly tokenizer: () => Tokenizer;
+  /** The Jinja template that the checkpoint brings, if any. */
+  readonly chatTemplate: (tokenizer: Tokenizer) => JinjaTemplate | undefined;
 }
 
 /** How a folder is read. */
@@ -125,6 +127,7 @@ export function readModelFiles(folder: string, options: FolderOptions = {}): Mod
     quantization: quantizationOf(json, file),
     tower,
     tokenizer: () => loadTokenizer(tokenizerFolder(folders)),
+    chatTemplate: tokenizer => checkpointTemplate(folders, tokenizer),
   };
 }
 

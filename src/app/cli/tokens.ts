@@ -6,9 +6,16 @@ import { LlavaError } from '../../core/index.ts';
 import type { ImageSpan, LlavaProcessor, SizedImage, TokenizedPrompt } from '../../engine/index.ts';
 import type { Io } from './commands.ts';
 import { checkImages, openImage } from './image-file.ts';
-import { collect, compatOption, type ModelValues, visionTowerOption } from './options.ts';
+import {
+  collect,
+  compatOption,
+  type ModelValues,
+  mmprojOption,
+  modelBaseOption,
+  visionTowerOption,
+} from './options.ts';
 
-interface TokensValues extends Pick<ModelValues, 'template' | 'compat' | 'visionTower'> {
+interface TokensValues extends Pick<ModelValues, ModelKey> {
   readonly text?: string;
   readonly textFile?: string;
   readonly image?: readonly string[];
@@ -17,29 +24,30 @@ interface TokensValues extends Pick<ModelValues, 'template' | 'compat' | 'vision
   readonly json?: boolean;
 }
 
+const MODEL_KEYS = ['template', 'compat', 'visionTower', 'modelBase', 'mmproj'] as const;
+type ModelKey = (typeof MODEL_KEYS)[number];
+
 const LINE_WIDTH = 100;
 
 export function define(command: Command, io: Io): void {
-  command.argument('<model>', 'folder of a model, which need not hold weights');
+  command.argument('<model>', 'folder of a model, which need not hold weights, or a .gguf file');
   command.option('--text <text>', 'what to ask; - reads stdin; <image> in it marks the place of an image');
   command.option('--text-file <file>', 'a file with what to ask');
   command.option('--image <file>', 'JPEG, PNG, WebP or GIF; may be given several times', collect);
   command.option('--image-size <size>', 'as 640x480: an image of which only the size is known', collect);
   command.option('--system <text>', "system text instead of the template's");
   command.option('--template <name>', "conversation template or .jinja file (default: the model's own)");
-  command.addOption(compatOption()).addOption(visionTowerOption());
+  for (const option of [compatOption(), visionTowerOption(), modelBaseOption(), mmprojOption()])
+    command.addOption(option);
   command.option('--json', 'print an object');
   command.action((model: string, values: TokensValues) => tokens(model, values, io));
 }
 
 async function tokens(folder: string, values: TokensValues, io: Io): Promise<void> {
   const { LlavaProcessor } = await import('../../engine/index.ts');
-  const { system, template, compat, visionTower } = values;
-  const processor = LlavaProcessor.open(folder, {
-    ...(template !== undefined && { template }),
-    ...(compat !== undefined && { compat }),
-    ...(visionTower !== undefined && { visionTower }),
-  });
+  const { system } = values;
+  const given = MODEL_KEYS.flatMap(key => (values[key] === undefined ? [] : [[key, values[key]]]));
+  const processor = LlavaProcessor.open(folder, Object.fromEntries(given));
   const images = await readImages(values, io);
   const text = await readText(values, io);
   const tokenized = await processor.tokenize(text, { images, ...(system !== undefined && { system }) });

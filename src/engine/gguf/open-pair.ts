@@ -7,11 +7,11 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
 import { type Compat, type LlamaConfig, parseModelConfig, withCompat } from '../../models/index.ts';
-import { tokenizerFromGguf } from '../../processor/index.ts';
+import { templateFromText, tokenizerFromGguf } from '../../processor/index.ts';
 import { type GgufLanguage, type GgufVision, openGgufLanguage, openGgufVision } from '../../weights/index.ts';
 import { parseImageRule } from '../image-rule.ts';
 import type { ModelFolder } from '../model-folder.ts';
-import { EOT_KEY, TEMPLATE_KEY, vocabularyOf } from './vocabulary.ts';
+import { CHAT_TEMPLATE_KEY, EOT_KEY, TEMPLATE_KEY, vocabularyOf } from './vocabulary.ts';
 
 /** The files of a model. */
 export interface GgufPair {
@@ -67,6 +67,11 @@ export function openGgufPair(pair: GgufPair, compat?: Compat): ModelFolder {
     quantization: undefined,
     tower: undefined,
     tokenizer: () => tokenizerFromGguf(vocabularyOf(text.fields)),
+    chatTemplate: tokenizer => {
+      const source = text.fields.optionalString(CHAT_TEMPLATE_KEY);
+      const where = { name: CHAT_TEMPLATE_KEY, where: `${text.path}: ${CHAT_TEMPLATE_KEY}` };
+      return source === undefined ? undefined : templateFromText(source, where, tokenizer);
+    },
   };
 }
 

@@ -11,26 +11,39 @@ import type { Tokenizer } from './tokenizer.ts';
 const JSON_FILES = ['chat_template.json', 'processor_config.json', 'tokenizer_config.json'];
 
 /**
- * The template of chat_template.jinja, else of one of the JSON files that have it as `chat_template`; undefined when there
- * is none.
+ * The template of chat_template.jinja, else of one of the JSON files that have it as `chat_template`, in the first folder
+ * that has any; undefined when there is none.
  * @throws LlavaError that names the file at fault
  */
-export function checkpointTemplate(folder: string, tokenizer: Tokenizer): JinjaTemplate | undefined {
-  const own = join(folder, 'chat_template.jinja');
-  if (existsSync(own)) return templateFromFile(own, tokenizer);
-  for (const name of JSON_FILES) {
-    const fields = optionalFields(folder, name);
-    if (!fields?.has('chat_template')) continue;
-    const where = `${fields.where}: chat_template`;
-    return new JinjaTemplate(defaultTemplate(fields), { name, where, tokens: tokenNames(tokenizer) });
+export function checkpointTemplate(folders: readonly string[], tokenizer: Tokenizer): JinjaTemplate | undefined {
+  for (const folder of folders) {
+    const own = join(folder, 'chat_template.jinja');
+    if (existsSync(own)) return templateFromFile(own, tokenizer);
+    for (const name of JSON_FILES) {
+      const fields = optionalFields(folder, name);
+      if (!fields?.has('chat_template')) continue;
+      return templateFromText(defaultTemplate(fields), { name, where: `${fields.where}: chat_template` }, tokenizer);
+    }
   }
   return undefined;
+}
+
+/**
+ * The template that is `source`.
+ * @param where what errors call it
+ */
+export function templateFromText(
+  source: string,
+  { name, where }: { name: string; where: string },
+  tokenizer: Tokenizer,
+): JinjaTemplate {
+  return new JinjaTemplate(source, { name, where, tokens: tokenNames(tokenizer) });
 }
 
 /** The template in a file of its own. Throws {@link LlavaError} that names the file. */
 export function templateFromFile(file: string, tokenizer: Tokenizer): JinjaTemplate {
   const source = Buffer.from(readBytes(file)).toString();
-  return new JinjaTemplate(source, { name: basename(file), where: file, tokens: tokenNames(tokenizer) });
+  return templateFromText(source, { name: basename(file), where: file }, tokenizer);
 }
 
 /** The template, or of several with names the one called `default`: the others are for tools and retrieval. */

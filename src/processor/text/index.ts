@@ -1,4 +1,4 @@
-export { checkpointTemplate, templateFromFile } from './checkpoint-template.ts';
+export { checkpointTemplate, templateFromFile, templateFromText } from './checkpoint-template.ts';
 export { Detokenizer, StopMatcher } from './detokenizer.ts';
 export { type GgufVocabulary, TOKEN_TYPES, tokenizerFromGguf } from './gguf-tokenizer.ts';
 export { folderVocabulary } from './gguf-vocabulary.ts';

@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chooseEncoding, chooseTemplate, type PromptOptions } from '../../../src/engine/choose-template.ts';
 import { parseModelConfig } from '../../../src/models/index.ts';
-import { JinjaTemplate, type Tokenizer, tokenizerFromJson, trainBpe } from '../../../src/processor/index.ts';
+import {
+  checkpointTemplate,
+  JinjaTemplate,
+  type Tokenizer,
+  tokenizerFromJson,
+  trainBpe,
+} from '../../../src/processor/index.ts';
 import { readJson } from '../processor-text/goldens.ts';
 import { TINY_JSON } from './tiny-model.ts';
 
@@ -46,7 +52,8 @@ function choice(
   const isOriginal = json === ORIGINAL;
   const config = parseModelConfig(json, 'config.json');
   if (config.modelType === 'clip') throw new Error('expected a model that answers');
-  const facts = { folder: jinja ? jinjaFolder : folder, name, template: stated, config };
+  const chatTemplate = (used: Tokenizer) => checkpointTemplate([folder, ...(jinja ? [jinjaFolder] : [])], used);
+  const facts = { name, template: stated, config, chatTemplate };
   const used = tokenizer ?? (isOriginal ? withoutImage : withImage);
   const template = chooseTemplate(facts, used, options);
   return `${template.name}, ${chooseEncoding(facts, used, template, options)}`;
@@ -128,7 +135,8 @@ test('a language model alone', () => {
 test('a checkpoint template is one of its own kind', () => {
   const config = parseModelConfig(HF, 'config.json');
   if (config.modelType !== 'llava') throw new Error('expected a LLaVA');
-  const facts = { folder: jinjaFolder, name: 'model', template: undefined, config };
+  const chatTemplate = (used: Tokenizer) => checkpointTemplate([jinjaFolder], used);
+  const facts = { name: 'model', template: undefined, config, chatTemplate };
   const template = chooseTemplate(facts, withImage);
   expect(template).toBeInstanceOf(JinjaTemplate);
   expect((template as JinjaTemplate).render([{ role: 'user', text: 'it', imageCount: 1 }])).toBe('ASK <image>\nit');

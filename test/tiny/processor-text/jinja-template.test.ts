@@ -87,7 +87,7 @@ describe('where it is found', () => {
   const tokenizer = tokenizerFromJson(readJson('json-llama.tokenizer.json.gz'), { roles: { bos: '<s>', eos: '</s>' } });
   const write = (name: string, content: unknown) =>
     writeFileSync(join(folder, name), typeof content === 'string' ? content : JSON.stringify(content));
-  const prompt = () => checkpointTemplate(folder, tokenizer)?.render(toMessages([['user', 'Q', 0]]));
+  const prompt = () => checkpointTemplate([folder], tokenizer)?.render(toMessages([['user', 'Q', 0]]));
   const says = (text: string): string => `${text} {{ bos_token }}{{ messages[0].content }}{{ eos_token }}`;
 
   beforeEach(() => {
@@ -111,7 +111,7 @@ describe('where it is found', () => {
     expect(prompt()).toBe('json <s>Q</s>');
     write('chat_template.jinja', says('jinja'));
     expect(prompt()).toBe('jinja <s>Q</s>');
-    expect(checkpointTemplate(folder, tokenizer)!.name).toBe('chat_template.jinja');
+    expect(checkpointTemplate([folder], tokenizer)!.name).toBe('chat_template.jinja');
     expect(templateFromFile(join(folder, 'chat_template.jinja'), tokenizer).name).toBe('chat_template.jinja');
   });
 
