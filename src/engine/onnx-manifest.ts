@@ -42,10 +42,11 @@ export function manifestJson({ name, config, language, eosIds }: ModelFolder, mo
 }
 
 /** How to run the files with ONNX Runtime, from any language. */
-export function readmeText({ name, language }: ModelFolder, models: Models): string {
+export function readmeText({ name, language, config }: ModelFolder, models: Models): string {
   const { hiddenSize, numKeyValueHeads, headDim, numHiddenLayers } = language;
   const files = Object.keys(models).map(file => `\`${file}.onnx\` with its weights in \`${file}.onnx.data\``);
-  const vision = models.vision ? VISION_STEP : '';
+  const hasGrid = config.modelType === 'llava' && config.anyres !== undefined;
+  const vision = models.vision ? VISION_STEP + (hasGrid ? GRID_STEP : '') : '';
   return `# ${name} for ONNX Runtime
 
 ${files.join(', ')}. They run with plain ONNX Runtime (its own operators of the domain \`com.microsoft\` are used); keep each
@@ -78,4 +79,11 @@ const VISION_STEP = `
 
 Input \`pixels\` float32, normalised as preprocessor_config.json says; output \`features\`, the rows that take the place of an image in
 the sequence. In the prompt's ids write as many positions as an image has rows.
+`;
+
+const GRID_STEP = `
+A picture of this model becomes several tiles: the whole picture made square, then the tiles of the canvas of
+\`image_grid_pinpoints\` that suits it best. \`features\` has the rows of each tile. In the sequence stand those of the first tile, then
+those of the canvas as one picture, row by row, without the rows and columns that show padding, and \`newline\` after each row.
+\`llava tokens\` tells how many positions that makes.
 `;

@@ -1,7 +1,7 @@
 /** @file The processor of a model folder: tokenizer, prompts and image settings. Needs no weights. */
 
 import { LlavaError } from '../core/index.ts';
-import type { Processor } from '../processor/index.ts';
+import type { Processor, Tokenizer } from '../processor/index.ts';
 import { chooseEncoding, chooseTemplate, type PromptOptions } from './choose-template.ts';
 import type { ModelFiles } from './model-folder.ts';
 
@@ -15,6 +15,7 @@ export function openProcessor(folder: ModelFiles, options: PromptOptions = {}): 
     );
   }
   const { config, image } = folder;
+  if (config.modelType === 'llava' && config.usesImageMarkers) checkMarkers(folder, tokenizer);
   const vision = config.modelType === 'llava' && image && { config, ...image };
   const chosen = chooseTemplate(folder, tokenizer, options);
   return {
@@ -24,4 +25,14 @@ export function openProcessor(folder: ModelFiles, options: PromptOptions = {}): 
     imageMarkers: config.modelType === 'llava' && config.usesImageMarkers,
     ...(vision && { vision }),
   };
+}
+
+/** `mm_use_im_start_end`: the tokens around images were trained, so they cannot be made up here. */
+function checkMarkers({ folder }: ModelFiles, tokenizer: Tokenizer): void {
+  const missing = ['<im_start>', '<im_end>'].filter(token => tokenizer.tokenToId(token) === undefined);
+  if (missing.length === 0) return;
+  throw new LlavaError(
+    `${folder}: expected a tokenizer with <im_start> and <im_end>, since config.json says mm_use_im_start_end, ` +
+      `got one without ${missing.join(' and ')}`,
+  );
 }

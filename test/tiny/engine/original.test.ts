@@ -78,6 +78,16 @@ describe('whose rules hold for square pictures', () => {
   });
 });
 
+test('a tokenizer without the markers that the configuration asks for is refused', async () => {
+  using copy = temporaryFolder();
+  cpSync(folder.path, copy.path, { recursive: true });
+  const file = join(copy.path, 'LLaVA-tiny-v1', 'config.json');
+  writeFileSync(file, JSON.stringify({ ...(readJson(file) as JsonObject), mm_use_im_start_end: true }));
+  await expect(loadModel(join(copy.path, 'LLaVA-tiny-v1'), LOAD)).rejects.toThrow(
+    /expected a tokenizer with <im_start> and <im_end>.* got one without <im_start> and <im_end>/,
+  );
+});
+
 describe('the vision tower', () => {
   const name = 'llava-v1.5-tiny';
   const tower = `openai/${name}-clip`;
