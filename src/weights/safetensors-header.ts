@@ -9,7 +9,7 @@
  */
 
 import { assert, type DType, dtypeSize, LlavaError, sizeOf } from '../core/index.ts';
-import { decodeUtf8 } from './files.ts';
+import { decodeUtf8, quoteName } from './files.ts';
 import { JsonCursor } from './json-cursor.ts';
 
 /** Largest header read, as in the Rust reader. */
@@ -97,7 +97,7 @@ export function parseHeader(json: Uint8Array, dataBytes: number, where: string):
   cursor.object('an object', name => {
     checkUnicode(cursor, name);
     if (tensors.has(name) || (name === '__metadata__' && metadata))
-      cursor.fail('each name once', `${quote(name)} again`);
+      cursor.fail('each name once', `${quoteName(name)} again`);
     if (name === '__metadata__') metadata = readMetadata(cursor);
     else tensors.set(name, readTensorInfo(cursor, name, where));
   });
@@ -110,7 +110,7 @@ export function parseHeader(json: Uint8Array, dataBytes: number, where: string):
 function readMetadata(cursor: JsonCursor): Metadata {
   const pairs = new Map<string, string>();
   cursor.object('an object of strings for __metadata__', key => {
-    if (pairs.has(key)) cursor.fail('each metadata key once', `${quote(key)} again`);
+    if (pairs.has(key)) cursor.fail('each metadata key once', `${quoteName(key)} again`);
     const value = cursor.string('a string as metadata');
     checkUnicode(cursor, key + value);
     pairs.set(key, value);
@@ -119,26 +119,26 @@ function readMetadata(cursor: JsonCursor): Metadata {
 }
 
 function checkUnicode(cursor: JsonCursor, text: string): void {
-  if (LONE_SURROGATE.test(text)) cursor.fail('text in Unicode', quote(text));
+  if (LONE_SURROGATE.test(text)) cursor.fail('text in Unicode', quoteName(text));
 }
 
 function readTensorInfo(cursor: JsonCursor, name: string, where: string): HeaderTensor {
   let dtype: DType | undefined;
   let shape: number[] | undefined;
   let offsets: number[] | undefined;
-  cursor.object(`an object for tensor ${quote(name)}`, field => {
+  cursor.object(`an object for tensor ${quoteName(name)}`, field => {
     if (field === 'dtype' && !dtype) dtype = readDType(cursor);
     else if (field === 'shape' && !shape) shape = readIntegers(cursor, 'shape');
     else if (field === 'data_offsets' && !offsets) offsets = readIntegers(cursor, 'data_offsets');
-    else cursor.fail(`dtype, shape and data_offsets, once each, for tensor ${quote(name)}`, quote(field));
+    else cursor.fail(`dtype, shape and data_offsets, once each, for tensor ${quoteName(name)}`, quoteName(field));
   });
-  if (!dtype || !shape || !offsets) return cursor.fail(`dtype, shape and data_offsets for tensor ${quote(name)}`);
+  if (!dtype || !shape || !offsets) return cursor.fail(`dtype, shape and data_offsets for tensor ${quoteName(name)}`);
   return checkRange({ name, dtype, shape }, offsets, where);
 }
 
 function readDType(cursor: JsonCursor): DType {
   const name = cursor.string('a dtype');
-  return DTYPES.get(name) ?? cursor.fail(`a dtype of ${[...DTYPES.keys()].join(', ')}`, quote(name));
+  return DTYPES.get(name) ?? cursor.fail(`a dtype of ${[...DTYPES.keys()].join(', ')}`, quoteName(name));
 }
 
 function readIntegers(cursor: JsonCursor, field: string): number[] {
@@ -155,7 +155,7 @@ function checkRange(tensor: ShapedTensor, offsets: readonly number[], where: str
   if (offsets.length === 2 && end - begin === bytes) return { ...tensor, begin, end };
   const size = Number.isFinite(bytes) ? `${bytes}` : 'more than 2^53';
   const expected = `data_offsets [begin, end] of ${size} bytes for ${tensor.dtype} ${showList(tensor.shape)}`;
-  throw new LlavaError(`${where}: tensor ${quote(tensor.name)}: expected ${expected}, got ${showList(offsets)}`);
+  throw new LlavaError(`${where}: tensor ${quoteName(tensor.name)}: expected ${expected}, got ${showList(offsets)}`);
 }
 
 /** Bytes of a tensor of unchecked shape; Infinity when a partial product leaves the exact integers. */
@@ -175,7 +175,7 @@ function checkTiling(tensors: readonly HeaderTensor[], dataBytes: number, where:
     if (begin !== covered) {
       const fault = begin < covered ? 'overlap' : 'a hole';
       throw new LlavaError(
-        `${where}: tensor ${quote(name)}: expected data from ${covered} on, got ${begin} (${fault})`,
+        `${where}: tensor ${quoteName(name)}: expected data from ${covered} on, got ${begin} (${fault})`,
       );
     }
     covered = end;
@@ -213,8 +213,8 @@ function describe(tensors: Iterable<ShapedTensor>, metadata: Metadata): string {
   if (texts.length > 0) members.set('__metadata__', jsonObject(texts));
   let begin = 0;
   for (const { name, dtype, shape } of tensors) {
-    assert(name !== '__metadata__' && !members.has(name), `tensor name ${quote(name)} is taken`);
-    assert(!LONE_SURROGATE.test(name), `tensor name ${quote(name)} is not Unicode`);
+    assert(name !== '__metadata__' && !members.has(name), `tensor name ${quoteName(name)} is taken`);
+    assert(!LONE_SURROGATE.test(name), `tensor name ${quoteName(name)} is not Unicode`);
     const end = begin + byteLengthOf({ dtype, shape });
     members.set(name, JSON.stringify({ dtype: FILE_NAMES.get(dtype), shape, data_offsets: [begin, end] }));
     begin = end;
@@ -224,11 +224,6 @@ function describe(tensors: Iterable<ShapedTensor>, metadata: Metadata): string {
 
 function jsonObject(members: readonly (readonly [name: string, json: string])[]): string {
   return `{${members.map(([name, json]) => `${JSON.stringify(name)}:${json}`).join(',')}}`;
-}
-
-/** A name from a file, quoted and cut to a length fit for an error. */
-function quote(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
 function showList(values: readonly number[]): string {

@@ -165,6 +165,26 @@ test('legacy files: magic, storages that are repeated, unknown or cut off', () =
   );
 });
 
+test('old files: views of storages, and tensors of the first version', () => {
+  const open = (view: string): string | number[] | undefined => {
+    const storage = `(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04${view}tQ`;
+    const pickle = pickleOf(`}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor\n(${storage}K\x00K\x02\x85K\x01\x85tRs`);
+    const data = Buffer.alloc(24);
+    data.writeUInt32LE(4);
+    for (let i = 0; i < 4; i++) data.writeFloatLE(i + 0.5, 8 + 4 * i);
+    const path = temporaryFile('x.bin', legacyFile(pickle, { keys: ['0'], data }));
+    let values: number[] = [];
+    const message = refusal(() => {
+      values = Array.from(readTensor(openTorch(path).get('w')!).data, Number);
+    });
+    return message?.replace(path, 'x.bin') ?? values;
+  };
+  expect(open('N')).toEqual([0.5, 1.5]);
+  expect(open('(X\x01\x00\x00\x00vK\x02K\x02t')).toEqual([2.5, 3.5]);
+  expect(open('(X\x01\x00\x00\x00vK\x02K\x01t')).toContain('expected a tensor within the 1 elements of storage "0"');
+  expect(open('(X\x01\x00\x00\x00vK\x03K\x02t')).toBe('x.bin: expected 20 bytes of storage "0", got 16');
+});
+
 test('pickles built to exhaust memory, time or the stack end early', () => {
   const open = (pickle: Uint8Array): string | undefined => {
     const path = temporaryFile('x.bin', torchArchive(pickle));
