@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { LlavaError } from '../../../src/core/index.ts';
 import { Jinja } from '../../../src/processor/text/jinja.ts';
+import { fuzzJinja } from './jinja-fuzz.ts';
 
 const render = (source: string, variables = {}): string => new Jinja(source, 'FILE').render(variables);
 
@@ -99,4 +100,9 @@ test('long conversations are rendered', () => {
   const source =
     '{% for m in messages %}{% if (m.role == "user") != (loop.index0 % 2 == 0) %}{{ raise_exception("order") }}{% endif %}<{{ m.role }}>{{ messages[loop.index0].content | trim }}{{ "\\n" }}{% endfor %}';
   expect(render(source, { messages }).split('\n')).toHaveLength(401);
+});
+
+test('damaged templates are refused or render', () => {
+  const { refused, rendered } = fuzzJinja(200, 1);
+  expect(Math.min(refused, rendered)).toBeGreaterThan(10);
 });
