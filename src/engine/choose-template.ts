@@ -72,9 +72,10 @@ function knowsImages(tokenizer: Tokenizer): boolean {
   return tokenizer.tokenToId(IMAGE_MARK) !== undefined;
 }
 
-function rulesOf({ config }: Facts, tokenizer: Tokenizer, compat: Compat | undefined): Compat {
-  if (compat !== undefined) return compat;
+function rulesOf({ config }: Pick<Facts, 'config'>, tokenizer: Tokenizer, wanted: Compat | undefined): Compat {
+  if (wanted !== undefined) return wanted;
   if (config.modelType !== 'llava') return 'hf';
+  if (config.compat !== config.format) return config.compat;
   return config.format === 'original' || !knowsImages(tokenizer) ? 'original' : 'hf';
 }
 

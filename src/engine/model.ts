@@ -27,7 +27,10 @@ export interface LoadOptions {
    * the cache.
    */
   readonly quant?: QuantChoice;
-  /** Conversation template by name. Default: the one the model was trained with, as far as its files or name tell. */
+  /**
+   * Conversation template by name, or a file that ends in `.jinja`. Default: the one the model was trained with, as far as its
+   * files or name tell.
+   */
   readonly template?: string;
   /**
    * Whose rules hold for pictures and prompts: the original repositories' or those of `transformers`. They differ in little.

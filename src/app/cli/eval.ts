@@ -30,7 +30,7 @@ export function define(command: Command, io: Io): void {
     .option('--text-only', 'leave the images out: what can be guessed from the questions alone')
     .option('--json', 'print an object')
     .option('--output <file>', 'write one row a question (JSON Lines); an existing file is continued')
-    .option('--template <name>', "conversation template (default: the model's own)")
+    .option('--template <name>', "conversation template or .jinja file (default: the model's own)")
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .action((model: string, values: EvalValues) => evalModel(model, values, io));
 }

@@ -86,7 +86,7 @@ export function addModelOptions(command: Command): Command {
   return command
     .addOption(new Option('--model <folder>', 'the model').default(DEMO_MODEL, 'the demo model of this package'))
     .addOption(mmprojOption())
-    .option('--template <name>', "conversation template (default: the model's own)")
+    .option('--template <name>', "conversation template or .jinja file (default: the model's own)")
     .addOption(compatOption())
     .addOption(visionTowerOption())
     .addOption(modelBaseOption())

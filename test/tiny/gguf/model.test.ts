@@ -7,7 +7,7 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { castFloat, tensorBytes } from '../../../src/core/index.ts';
-import { describeModel, loadModel, openModelFolder, writeGgufPair } from '../../../src/engine/index.ts';
+import { describeModel, LlavaProcessor, loadModel, openModelFolder, writeGgufPair } from '../../../src/engine/index.ts';
 import { openGguf, readTensor } from '../../../src/weights/index.ts';
 import { relativeError } from '../engine/tiny-model.ts';
 import { refusal, rejection, temporaryFolder } from '../weights/helpers.ts';
@@ -54,6 +54,22 @@ test.each(['llama', 'llama-tied', 'llava-1.5', 'end-to-end'])(
     expect(read.config.projectorType).toBe(source.config.projectorType);
   },
 );
+
+test('a language model alone is asked with the template among its metadata', async () => {
+  const language = async (chatTemplate: string): Promise<string> => {
+    const folder = temporaryFolder();
+    await writeGgufPair(openModelFolder(END_TO_END), folder, { dtype: 'f16', chatTemplate });
+    return join(folder, 'model-f16.gguf');
+  };
+  const file = await language('{% for m in messages %}{{ m.role }}> {{ m.content }}{{ eos_token }}{% endfor %}');
+  const processor = LlavaProcessor.open(file);
+  expect(processor.template).toBe('tokenizer.chat_template');
+  expect((await processor.tokenize('Why?')).prompt).toBe('user> Why?</s>');
+  const broken = await language('{% for %}');
+  expect(() => LlavaProcessor.open(broken)).toThrow(
+    `${broken}: tokenizer.chat_template: expected a chat template that renders, got `,
+  );
+});
 
 test('in f16: matrices rounded, vectors kept', async () => {
   const source = openModelFolder(END_TO_END);
