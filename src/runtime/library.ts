@@ -19,6 +19,8 @@ const RELEASE = /^1\.30\./;
 const LOG_FATAL = 4;
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
+/** `M_MMAP_THRESHOLD` of mallopt(3). */
+const MMAP_THRESHOLD = -3;
 /** ONNX Runtime works on this stack in asynchronous calls; koffi's default of 128 KiB is small for deep graphs. */
 const ASYNC_STACK_BYTES = 1 << 20;
 
@@ -67,6 +69,7 @@ export function libraryPath(platform: string, arch: string): string {
 
 function load(): Ort {
   const koffi = loadKoffi();
+  returnLargeBlocks(koffi);
   const handle = openLibrary(koffi, libraryPath(process.platform, process.arch));
   const base: unknown = handle.func('OrtGetApiBase', 'void *', [])();
   const version = baseFunction(koffi, base, 1, 'const char *', [])() as string;
@@ -84,6 +87,20 @@ function load(): Ort {
     cpuMemory: create(api, where, out => api.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, out)),
     handle,
   };
+}
+
+/**
+ * Has glibc take blocks above 1 MiB from the system one by one, and give them back when they are freed. Its own limit grows
+ * to 32 MiB with use; then weights of 16 bits, freed as they are converted, leave holes between the converted ones: a model
+ * of 224 million parameters took 1.17 GB instead of 0.96.
+ */
+function returnLargeBlocks(koffi: Koffi): void {
+  if (process.platform !== 'linux') return;
+  try {
+    koffi.load('libc.so.6').func('mallopt', 'int', ['int', 'int'])(MMAP_THRESHOLD, 2 ** 20);
+  } catch {
+    // Another C library has no such call, and no such limit.
+  }
 }
 
 /** `require`, since an import would load koffi's addon at start. */
