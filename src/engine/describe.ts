@@ -1,32 +1,19 @@
 /** @file What a model is and what it will need, from its configuration and the headers of its weights alone. */
 
-import { type DType, LlavaError, sizeOf } from '../core/index.ts';
-import { type LlamaConfig, type LlavaConfig, maxImageTokens, patchesPerSide } from '../models/index.ts';
-import { storedBytes, type WeightEntry } from '../weights/index.ts';
+import { LlavaError } from '../core/index.ts';
+import { type LlamaConfig, type LlavaConfig, maxImageTokens } from '../models/index.ts';
 import { chooseTemplate } from './choose-template.ts';
-import { TILES_PER_RUN } from './image-encoder.ts';
-import { cacheBytes } from './kv-cache.ts';
-import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
-import { PREFILL_CHUNK } from './sequence.ts';
-
-/** Part of a model, as stored. */
-export interface PartDescription {
-  readonly name: 'vision tower' | 'projector' | 'language model';
-  readonly parameters: number;
-  /** Bytes on disk. */
-  readonly bytes: number;
-  readonly dtypes: readonly DType[];
-}
-
-/** Bytes of memory that answering takes. */
-export interface MemoryNeed {
-  /** All weights, in f32. */
-  readonly weights: number;
-  /** Keys and values of one conversation at full context. */
-  readonly cache: number;
-  /** Largest intermediate results, estimated. */
-  readonly buffers: number;
-}
+import { type MemoryNeed, memoryNeed } from './memory.ts';
+import {
+  type FolderOptions,
+  type ModelFiles,
+  type ModelFolder,
+  modelGraphs,
+  openModelFolder,
+  paramSources,
+  readModelFiles,
+} from './model-folder.ts';
+import { type PartDescription, partsOfWeights, readIndexOutline } from './outline.ts';
 
 /** A model's description. */
 export interface ModelDescription {
@@ -45,29 +32,34 @@ export interface ModelDescription {
   readonly problems: readonly string[];
 }
 
-/** Describes the model in a folder. Throws {@link LlavaError} when its configuration or headers cannot be read. */
+/**
+ * Describes the model in a folder, also one whose weights are broken or not there yet.
+ * @throws LlavaError when its configuration cannot be read
+ */
 export function describeModel(path: string, options: FolderOptions = {}): ModelDescription {
-  const folder = openModelFolder(path, options);
-  const { config, language } = folder;
   const problems: string[] = [];
-  const tokenizer = attempt(problems, () => folder.tokenizer());
-  const used = attempt(problems, () => usedParameters(folder));
-  const parts = describeParts(folder.weights);
-  const parameters = parts.reduce((sum, part) => sum + part.parameters, 0);
+  const folder = attempt(problems, () => openModelFolder(path, options));
+  const files = folder ?? readModelFiles(path, options);
+  const index = folder ? undefined : attempt(problems, () => readIndexOutline(files));
+  const tokenizer = attempt(problems, () => files.tokenizer());
+  if (folder) attempt(problems, () => checkWeights(folder));
+  else if (index) problems.push(...indexProblems(files, index.names));
+  const { config, language } = files;
+  if (tokenizer && tokenizer.vocabSize > language.vocabSize) {
+    problems.push(
+      `${files.folder}: expected a tokenizer of at most ${language.vocabSize} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
+    );
+  }
   return {
-    name: folder.name,
-    folder: folder.folder,
+    name: files.name,
+    folder: files.folder,
     config,
-    parts,
+    parts: folder ? partsOfWeights(folder.weights) : (index?.parts ?? []),
     contextLength: language.contextLength,
     tokensPerImage: config.modelType === 'llava' ? maxImageTokens(config) : 0,
-    template: tokenizer && chooseTemplate(folder, tokenizer).name,
+    template: tokenizer && chooseTemplate(files, tokenizer).name,
     tokenizerSize: tokenizer?.vocabSize,
-    memory: {
-      weights: 4 * (used ?? parameters),
-      cache: cacheBytes(language, language.contextLength),
-      buffers: Math.max(decoderBuffers(language), config.modelType === 'llava' ? visionBuffers(config) : 0),
-    },
+    memory: memoryNeed(files, folder?.weights),
     problems,
   };
 }
@@ -83,44 +75,17 @@ function attempt<T>(problems: string[], action: () => T): T | undefined {
   }
 }
 
-/** Parameters that answering uses. Throws {@link LlavaError} when the weights are not those of the configuration. */
-function usedParameters(folder: ModelFolder): number {
+/** Throws {@link LlavaError} when the weights are not those of the configuration. */
+function checkWeights(folder: ModelFolder): void {
   const { decoder, vision } = modelGraphs(folder);
-  const graphs = vision ? [decoder, vision] : [decoder];
-  paramSources(folder, graphs);
-  const sizes = graphs.flatMap(graph => graph.params.map(({ shape }) => sizeOf(shape as readonly number[])));
-  return sizes.reduce((sum, size) => sum + size, 0);
+  paramSources(folder, vision ? [decoder, vision] : [decoder]);
 }
 
-function describeParts(weights: ReadonlyMap<string, WeightEntry>): PartDescription[] {
-  const parts = new Map<PartDescription['name'], WeightEntry[]>();
-  for (const [name, entry] of weights) {
-    const part = partOf(name);
-    parts.set(part, [...(parts.get(part) ?? []), entry]);
-  }
-  return Array.from(parts, ([name, entries]) => ({
-    name,
-    parameters: entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
-    bytes: entries.reduce((sum, entry) => sum + storedBytes(entry), 0),
-    dtypes: [...new Set(entries.map(entry => entry.dtype))],
-  }));
-}
-
-function partOf(name: string): PartDescription['name'] {
-  if (name.startsWith('vision_tower.')) return 'vision tower';
-  return /^(multi_modal_projector\.|image_newline$)/.test(name) ? 'projector' : 'language model';
-}
-
-/** Eight tensors as wide as the model and three as wide as its MLP, for one chunk of a prompt; and the logits. */
-function decoderBuffers({ hiddenSize, intermediateSize, vocabSize, contextLength }: LlamaConfig): number {
-  const positions = Math.min(PREFILL_CHUNK, contextLength);
-  return 4 * (positions * (8 * hiddenSize + 3 * intermediateSize) + vocabSize);
-}
-
-/** The same for the tiles of one run, and two matrices of attention scores. */
-function visionBuffers({ vision, anyres }: LlavaConfig): number {
-  const tokens = patchesPerSide(vision) ** 2 + 1;
-  const scores = 2 * vision.numAttentionHeads * tokens ** 2;
-  const perTile = 4 * (tokens * (8 * vision.hiddenSize + 2 * vision.intermediateSize) + scores);
-  return (anyres ? TILES_PER_RUN : 1) * perTile;
+/** Weights that answering needs and an index does not name. */
+function indexProblems(files: ModelFiles, names: ReadonlySet<string>): string[] {
+  const { decoder, vision } = modelGraphs(files);
+  const needed = [...decoder.params, ...(vision?.params ?? [])].map(({ name }) => name);
+  const missing = needed.filter(name => !names.has(name));
+  if (missing.length === 0) return [];
+  return [`index of ${files.folder}: expected the ${needed.length} tensors of the model, got no ${missing.join(', ')}`];
 }

@@ -4,7 +4,7 @@ export { chooseTemplate, type PromptOptions } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export * from './convert/index.ts';
 export { suitableFormat } from './cpu-features.ts';
-export { describeModel, type MemoryNeed, type ModelDescription, type PartDescription } from './describe.ts';
+export { describeModel, type ModelDescription } from './describe.ts';
 export { exportOnnx, type OnnxExportOptions, type OnnxStorage } from './export-onnx.ts';
 export {
   type FinishReason,
@@ -34,8 +34,10 @@ export {
   type TokenizedPrompt,
   type TokenizeOptions,
 } from './llava-processor.ts';
+export type { MemoryNeed } from './memory.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 export { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
+export type { PartDescription } from './outline.ts';
 export {
   type LinearLayer,
   linearLayers,

@@ -28,7 +28,7 @@ async function info(folder: string, json: boolean, options: Omit<InfoValues, 'js
 type Row = readonly [label: string, value: string];
 
 function rows(model: ModelDescription): Row[] {
-  const { weights, cache, buffers } = model.memory;
+  const { total, weights, cache, buffers, program } = model.memory;
   const parameters = model.parts.reduce((sum, part) => sum + part.parameters, 0);
   const bytes = model.parts.reduce((sum, part) => sum + part.bytes, 0);
   return [
@@ -40,8 +40,11 @@ function rows(model: ModelDescription): Row[] {
     ['image', formatImage(model)],
     ['template', model.template ?? 'unknown'],
     ['tokenizer', model.tokenizerSize === undefined ? 'unknown' : `${model.tokenizerSize} tokens`],
-    ['memory', `${formatBytes(weights + cache + buffers)} at full context:`],
-    ['', `${formatBytes(weights)} weights (f32), ${formatBytes(cache)} cache, about ${formatBytes(buffers)} buffers`],
+    ['memory', `${formatBytes(total)} at full context:`],
+    [
+      '',
+      `${formatBytes(weights)} weights, ${formatBytes(cache)} cache, about ${formatBytes(buffers)} buffers, ${formatBytes(program)} program`,
+    ],
     ...model.problems.map((problem): Row => ['problem', problem]),
   ];
 }
