@@ -4,9 +4,10 @@ import type { Command } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { ConvertOptions, ConvertTarget } from '../../engine/index.ts';
 import type { Io } from './commands.ts';
+import { type ModelValues, mmprojOption, modelBaseOption, visionTowerOption } from './options.ts';
 import { ProgressBar } from './progress.ts';
 
-interface ConvertValues {
+interface ConvertValues extends Pick<ModelValues, 'visionTower' | 'modelBase' | 'mmproj'> {
   readonly to: string;
   readonly dtype?: string;
   readonly maxShardSize?: number;
@@ -39,11 +40,14 @@ const UNITS: Readonly<Record<string, number>> = {
 
 export function define(command: Command, io: Io): void {
   command
-    .argument('<source>', 'folder of the model')
+    .argument('<source>', 'folder of the model, or a .gguf file')
     .argument('<destination>', 'new folder to write')
     .requiredOption('--to <target>', 'hf, hf-new, original, onnx or gguf')
     .option('--dtype <type>', 'element type of the weights: keep, f32, f16, bf16, q8_0 or q4_0 (default: keep)')
     .option('--max-shard-size <size>', 'largest file of weights, such as 500MB (default: 5GB)', parseSize)
+    .addOption(visionTowerOption())
+    .addOption(modelBaseOption())
+    .addOption(mmprojOption())
     .addHelpText('after', HELP)
     .action((source: string, destination: string, values: ConvertValues) => convert(source, destination, values, io));
 }
@@ -56,6 +60,9 @@ async function convert(source: string, destination: string, values: ConvertValue
       to: values.to as ConvertTarget,
       ...(values.dtype !== undefined && { dtype: values.dtype as NonNullable<ConvertOptions['dtype']> }),
       ...(values.maxShardSize !== undefined && { maxShardBytes: values.maxShardSize }),
+      ...(values.visionTower !== undefined && { visionTower: values.visionTower }),
+      ...(values.modelBase !== undefined && { modelBase: values.modelBase }),
+      ...(values.mmproj !== undefined && { mmproj: values.mmproj }),
       signal: io.signal,
       onProgress: ({ bytes, totalBytes, keptBytes }) => {
         bar ??= new ProgressBar(io.stderr, 'convert', toMegabytes(totalBytes), toMegabytes(keptBytes));

@@ -3,7 +3,6 @@
  * the form that the layout's readers look for.
  */
 
-import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
@@ -12,11 +11,10 @@ import {
   changedTokenizerFiles,
   formatImageSettings,
   IMAGE_MARK,
-  loadTokenizer,
   TOKENIZER_FILES,
   type Tokenizer,
 } from '../../processor/index.ts';
-import { readJson, writeFileAtomic } from '../../weights/index.ts';
+import { findFile, readJson, tokenizerFolder, writeFileAtomic } from '../../weights/index.ts';
 import { chooseTemplate } from '../choose-template.ts';
 import type { ModelFolder } from '../model-folder.ts';
 import { chatTemplate } from './chat-template.ts';
@@ -39,41 +37,27 @@ const DTYPE_NAMES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as cons
 
 /** Plans the files of a model whose weights become `dtype`. */
 export function planCompanions(folder: ModelFolder, layout: Layout, dtype: keyof typeof DTYPE_NAMES): Companions {
+  const { config, folders } = folder;
   const root = folder.folder;
-  const json = readJson(join(root, 'config.json')) as JsonObject;
-  const copies = (names: readonly string[]): [string, Companion][] =>
-    names.flatMap(name => (existsSync(join(root, name)) ? [[name, { copyOf: join(root, name) }]] : []));
-  const { config } = folder;
-  if (config.modelType !== 'llava') {
-    if (layout === 'original')
-      throw new LlavaError(`${root}: expected a LLaVA for this layout, got ${config.modelType}`);
-    const { dtype: _, torch_dtype: __, ...rest } = json;
-    const files = copies([...TOKENIZER_FILES, ...CHAT_TEMPLATES, 'generation_config.json']);
-    return {
-      rows: undefined,
-      files: new Map([...files, ['config.json', formatConfig({ ...rest, torch_dtype: DTYPE_NAMES[dtype] })]]),
-    };
+  const file = findFile('config.json', folders);
+  if (file === undefined) {
+    throw new LlavaError(
+      `${root}: expected a checkpoint's folder, with a tokenizer that can be copied, got a GGUF file`,
+    );
   }
+  const json = { ...(readJson(file) as JsonObject), _name_or_path: folder.name };
+  if (config.modelType !== 'llava') return languageCompanions(folder, layout, json, DTYPE_NAMES[dtype]);
   if (layout === 'original') refuseForOriginal(root, config);
-  const tokenizer = loadTokenizer(root);
+  const tokenizer = folder.tokenizer();
+  const tokenizerRoot = tokenizerFolder(folders);
   const plan = planVocabulary(layout, tokenizer, config.language.vocabSize, root);
-  const chat = copies(CHAT_TEMPLATES);
   const isHuggingFace = layout !== 'original';
-  if (isHuggingFace && chat.length === 0) {
-    chat.push(['chat_template.jinja', chatTemplate(chooseTemplate(folder, tokenizer))]);
-  }
-  const source = {
-    config,
-    json: named(json, folder),
-    ...plan,
-    dtype: DTYPE_NAMES[dtype],
-    squareMode: folder.image!.mode,
-  };
+  const source = { config, json, ...plan, dtype: DTYPE_NAMES[dtype], squareMode: folder.image!.mode };
   const files: [string, Companion][] = [
-    ...copies(TOKENIZER_FILES),
-    ...changedTokenizerFiles(root, plan.change),
-    ...chat,
-    ['generation_config.json', generationJson(root, json, folder, tokenizer, plan)],
+    ...copies([tokenizerRoot], TOKENIZER_FILES),
+    ...changedTokenizerFiles(tokenizerRoot, plan.change),
+    ...chatTemplates(folder, tokenizer, isHuggingFace),
+    ['generation_config.json', generationJson(json, folder, tokenizer, plan)],
     ['preprocessor_config.json', preprocessorJson(folder, config, layout)],
     ...(isHuggingFace ? [['processor_config.json', processorJson(config)] as [string, Companion]] : []),
     ['config.json', formatConfig(configJson(layout, source))],
@@ -81,16 +65,38 @@ export function planCompanions(folder: ModelFolder, layout: Layout, dtype: keyof
   return { rows: plan.rows, files: new Map(files) };
 }
 
+/** A language model alone keeps its vocabulary and, but for the type, its configuration. */
+function languageCompanions(folder: ModelFolder, layout: Layout, json: JsonObject, dtype: string): Companions {
+  if (layout === 'original') {
+    throw new LlavaError(`${folder.folder}: expected a LLaVA for this layout, got ${folder.config.modelType}`);
+  }
+  const { dtype: _, torch_dtype: __, ...rest } = json;
+  const config: [string, Companion] = ['config.json', formatConfig({ ...rest, torch_dtype: dtype })];
+  const others = copies(folder.folders, [...CHAT_TEMPLATES, 'generation_config.json']);
+  const tokenizer = copies([tokenizerFolder(folder.folders)], TOKENIZER_FILES);
+  return { rows: undefined, files: new Map([...tokenizer, ...others, config]) };
+}
+
+/** Each of the files that one of the folders has. */
+function copies(folders: readonly string[], names: readonly string[]): [string, Companion][] {
+  return names.flatMap(name => {
+    const found = findFile(name, folders);
+    return found === undefined ? [] : [[name, { copyOf: found }]];
+  });
+}
+
+/** Hugging Face's models have their template as text; where there is none, that of the template they are asked with. */
+function chatTemplates(folder: ModelFolder, tokenizer: Tokenizer, isWanted: boolean): [string, Companion][] {
+  const found = copies(folder.folders, CHAT_TEMPLATES);
+  if (!isWanted || found.length > 0) return found;
+  return [['chat_template.jinja', chatTemplate(chooseTemplate(folder, tokenizer))]];
+}
+
 /** Throws for what the original's configuration cannot say. */
 function refuseForOriginal(root: string, { projectorBias, visionFeatureLayers: layers }: LlavaConfig): void {
   const lacks = (what: string) => new LlavaError(`${root}: expected ${what}, as the original layout has it`);
   if (!projectorBias) throw lacks('a projector with biases');
   if (layers.length > 1) throw lacks(`features of one layer, got those of ${layers.join(' and ')}`);
-}
-
-/** The published name says which conversation template a model wants. */
-function named(json: JsonObject, { name }: ModelFolder): JsonObject {
-  return { ...json, _name_or_path: name };
 }
 
 /**
@@ -109,21 +115,17 @@ function preprocessorJson({ image }: ModelFolder, config: LlavaConfig, layout: L
 }
 
 function generationJson(
-  root: string,
   json: JsonObject,
-  { eosIds }: ModelFolder,
+  { folders, eosIds }: ModelFolder,
   tokenizer: Tokenizer,
   { padId }: VocabularyPlan,
 ): JsonObject {
-  const file = join(root, 'generation_config.json');
-  const given = existsSync(file) ? (readJson(file) as JsonObject) : {};
+  const file = findFile('generation_config.json', folders);
+  const given = file === undefined ? {} : (readJson(file) as JsonObject);
   const text = (json.text_config ?? json) as JsonObject;
   const eos = eosIds.length === 1 ? eosIds[0] : eosIds.length > 1 ? eosIds : tokenizer.eosId;
-  const ids = {
-    bos_token_id: given.bos_token_id ?? text.bos_token_id ?? tokenizer.bosId,
-    eos_token_id: eos,
-    pad_token_id: padId,
-  };
+  const bos = given.bos_token_id ?? text.bos_token_id ?? tokenizer.bosId;
+  const ids = { bos_token_id: bos, eos_token_id: eos, pad_token_id: padId };
   return { ...given, ...Object.fromEntries(Object.entries(ids).filter(([, id]) => id !== undefined)) };
 }
 

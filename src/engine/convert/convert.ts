@@ -17,7 +17,7 @@ import {
 import { LAYOUTS, type Layout, projectorDepth, storedName } from '../../models/index.ts';
 import { byteLengthOf, readTensor, saveWeights, type TensorSource, type WeightEntry } from '../../weights/index.ts';
 import { exportOnnx } from '../export-onnx.ts';
-import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from '../model-folder.ts';
+import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from '../model-folder.ts';
 import { planCompanions, writeCompanions } from './companions.ts';
 import { beginJob, checkRoom, endJob, fingerprint, refuseInside } from './destination.ts';
 import { writeGgufFolder } from './to-gguf.ts';
@@ -33,7 +33,7 @@ export type ConvertTarget = (typeof CONVERT_TARGETS)[number];
 export const CONVERT_DTYPES = ['keep', 'f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const;
 
 /** How {@link convertModel} works. */
-export interface ConvertOptions {
+export interface ConvertOptions extends Pick<FolderOptions, 'visionTower' | 'modelBase' | 'mmproj'> {
   readonly to: ConvertTarget;
   /** Element type of float weights: rounded to nearest even, or kept as they are (default). */
   readonly dtype?: (typeof CONVERT_DTYPES)[number];
@@ -55,7 +55,8 @@ export interface ConvertProgress {
 
 type FloatType = 'f32' | 'f16' | 'bf16';
 
-const OPTIONS = ['to', 'dtype', 'maxShardBytes', 'onProgress', 'signal'];
+const SOURCE_OPTIONS = ['visionTower', 'modelBase', 'mmproj'] as const;
+const OPTIONS = ['to', 'dtype', 'maxShardBytes', 'onProgress', 'signal', ...SOURCE_OPTIONS];
 const EMBEDDINGS = /(^|\.)(embed_tokens|lm_head)\.weight$/;
 
 /**
@@ -64,7 +65,8 @@ const EMBEDDINGS = /(^|\.)(embed_tokens|lm_head)\.weight$/;
  */
 export async function convertModel(source: string, destination: string, options: ConvertOptions): Promise<void> {
   checkOptions(options);
-  const folder = openModelFolder(source);
+  const { visionTower, modelBase, mmproj } = options;
+  const folder = openModelFolder(source, { visionTower, modelBase, mmproj });
   checkWeights(folder);
   const target = resolve(destination);
   refuseInside(folder.folder, target);
@@ -83,7 +85,8 @@ async function writeLayout(
   if (dtype === 'q8_0' || dtype === 'q4_0') throw wrongType(layout, ['keep', 'f32', 'f16', 'bf16'], dtype);
   const companions = planCompanions(folder, layout, dtype === 'keep' ? storedType(folder) : dtype);
   const tensors = planTensors(folder, layout, dtype, companions.rows);
-  const job = { to: layout, options: { dtype, maxShardBytes }, files: fingerprint(folder.folder) };
+  const sources = [...folder.folders, ...(folder.tower ? [folder.tower.folder] : [])];
+  const job = { to: layout, options: { dtype, maxShardBytes }, files: sources.flatMap(fingerprint) };
   const resume = await beginJob(target, job);
   const progress = new Progress(tensors, options);
   if (!resume) checkRoom(target, progress.totalBytes);
@@ -132,8 +135,11 @@ function checkChoice(option: string, value: string, choices: readonly string[]):
   throw new LlavaError(`option ${option}: expected ${choices.join(', ')}, got ${value} (did you mean ${hint}?)`);
 }
 
-/** Throws where weights and configuration disagree: what cannot be loaded is not worth converting. */
+/** Throws where weights and configuration disagree, and for quantised weights. */
 function checkWeights(folder: ModelFolder): void {
+  if (folder.quantization) {
+    throw new LlavaError(`${folder.folder}: expected float weights to convert, got ${folder.quantization.format}`);
+  }
   const { decoder, vision } = modelGraphs(folder);
   paramSources(folder, vision ? [decoder, vision] : [decoder]);
 }

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AbortedError, castFloat, LlavaError, type TypedArray, tensorBytes } from '../../../src/core/index.ts';
-import { type ConvertOptions, convertModel, Llava } from '../../../src/engine/index.ts';
+import { type ConvertOptions, convertModel, Llava, quantizeModel } from '../../../src/engine/index.ts';
 import { loadTokenizer } from '../../../src/processor/index.ts';
 import { openWeights, readTensor } from '../../../src/weights/index.ts';
 import { temporaryFolder, tinyImage, writeTinyModel } from '../engine/tiny-model.ts';
@@ -314,6 +314,19 @@ describe('refuses', () => {
     expect(await complaint(nothing, { maxShardBytes: 0 })).toBe('option maxShardBytes: expected at least 1, got 0');
     const options = { shards: 3 } as Partial<ConvertOptions>;
     expect(await complaint(nothing, options)).toMatch(/^options: expected known options, got shards/);
+  });
+
+  test('what has no files of a tokenizer, and quantised weights', async () => {
+    using folder = temporaryFolder();
+    const at = (name: string) => join(folder.path, name);
+    await convertModel(END_TO_END, at('gguf'), { to: 'gguf' });
+    await expect(convertModel(at('gguf'), at('out'), { to: 'hf' })).rejects.toThrow(
+      /tokenizer that can be copied, got a GGUF/,
+    );
+    await quantizeModel(END_TO_END, at('int8'), { quantization: { format: 'w8a8', exceptions: [] } });
+    await expect(convertModel(at('int8'), at('out'), { to: 'hf' })).rejects.toThrow(
+      /expected float weights to convert, got w8a8/,
+    );
   });
 
   test('what the original layout cannot say', async () => {
