@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
+  arrangeFeatures,
   type Compat,
   featureRows,
   imageLayout,
@@ -123,6 +124,24 @@ describe('order of the rows', () => {
       expect(new Set(rows).size).toBe(rows.length);
       expect(Math.max(...rows)).toBeLessThan(layout.tiles * layout.featuresPerTile);
       expect(featureRows(layout)!.length).toBe(layout.tokenCount);
+    }
+  });
+});
+
+describe('features in order', () => {
+  test.each([2, 9])('scaled down to about those of %i tiles, weights add up to one', maxTiles => {
+    const { pinpoints, tile, patches, sizes } = SETS.onevision!;
+    const vision = { imageSize: tile, patchSize: Math.floor(tile / patches) };
+    for (const [width, height] of sizes.slice(0, 80)) {
+      const config = { ...anyres(), vision, anyres: { pinpoints, maxTiles } };
+      const layout = imageLayout(config, { width: width!, height: height! });
+      const features = new Float32Array(layout.tiles * layout.featuresPerTile).fill(3);
+      const rows = arrangeFeatures(layout, features, 1, Float32Array.of(-1));
+      expect(rows.length).toBe(layout.tokenCount);
+      expect(layout.tokenCount).toBeLessThan((1 + 1.25 * maxTiles) * layout.featuresPerTile);
+      const newlines = new Set(newlinePositions(layout));
+      const isRight = rows.every((value, i) => (newlines.has(i) ? value === -1 : Math.abs(value - 3) < 1e-5));
+      expect(isRight, `${width} × ${height}`).toBe(true);
     }
   });
 });
