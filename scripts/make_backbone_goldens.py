@@ -11,14 +11,19 @@ import copy
 import json
 
 import torch
-from golden_common import make_readable, randomize, random_ids, write_json
+from golden_common import make_readable, noise, randomize, random_ids, source, write_json, write_tensors
+from make_image_goldens import noise_image, sha
 from make_model_goldens import (
     BOS, OUT, acceptable, decoder_points, fresh, greedy, llava_case, llava_cases, save, write_golden,
 )
+from make_next_goldens import count_images, last_logits, spliced
+from PIL import Image
 from transformers import (
-    CLIPVisionConfig, LlamaConfig, LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, MistralConfig,
+    CLIPVisionConfig, LlamaConfig, LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration, MistralConfig,
     MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig,
 )
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 
 SCRIPT = "make_backbone_goldens.py"
 
@@ -134,10 +139,68 @@ def make_llavas():
     )
 
 
+ONEVISION_SIDE = 24
+ONEVISION_PICTURES = {"small": (30, 20), "tall": (20, 75), "reduced": (100, 90)}
+
+
+def onevision_config():
+    vision = SiglipVisionConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, image_size=ONEVISION_SIDE, patch_size=8,
+        vision_use_head=False,
+    )
+    text = Qwen2Config(**QWEN | dict(tie_word_embeddings=False))
+    pinpoints = [[ONEVISION_SIDE * i, ONEVISION_SIDE * j] for i in range(1, 4) for j in range(1, 4)]
+    return LlavaOnevisionConfig(
+        vision_config=vision, text_config=text, image_token_index=text.vocab_size - 1, video_token_index=text.vocab_size - 2,
+        image_grid_pinpoints=pinpoints, vision_aspect_ratio="anyres_max_2", attn_implementation="eager",
+    )
+
+
+def onevision_case(model, processor, size, seed):
+    """Points and facts of one picture, with the first random prompt whose continuation is acceptable."""
+    image = model.config.image_token_index
+    batch = processor([Image.fromarray(noise_image(*size, seed))], return_tensors="pt")
+    batch.pop("batch_num_images", None)
+    rows = model.model.get_image_features(batch.pixel_values, batch.image_sizes).pooler_output
+    for words in (random_ids(9, image - 1, words_seed).tolist() for words_seed in range(200)):
+        prompt = [BOS, *words[:3], image, *words[3:]]
+        embeds, expanded = spliced(model, prompt, rows)
+        inputs = {"input_ids": expanded, **batch}
+        tokens, margin = greedy(model, **inputs, attention_mask=torch.ones_like(expanded))
+        if acceptable(tokens, margin, image - 1):
+            break
+    points = {"merged_embeds": embeds, **decoder_points(model.model.language_model, model.lm_head, embeds)}
+    assert noise(points["logits"], model(**inputs, use_cache=False).logits) < 1e-6
+    facts = {
+        "images": [size], "prompt_ids": prompt, "greedy": tokens, "smallest_margin": margin,
+        "pixels": sha(batch.pixel_values[0].numpy()), "image_tokens": count_images(model, expanded),
+    }
+    return last_logits(points), facts
+
+
+def make_onevision():
+    """Grids of up to 3 × 3 tiles; `reduced` has more feature rows than two tiles. Folder and cases as of llava-next."""
+    folder = fresh("llava-onevision")
+    config = onevision_config()
+    processor = LlavaOnevisionImageProcessorPil(
+        size={"height": ONEVISION_SIDE, "width": ONEVISION_SIDE}, image_grid_pinpoints=config.image_grid_pinpoints,
+        image_mean=[0.5] * 3, image_std=[0.5] * 3,
+    )
+    model = rounded(LlavaOnevisionForConditionalGeneration(config), 1, 1.0)
+    cases = {name: onevision_case(model, processor, size, seed=0) for name, size in ONEVISION_PICTURES.items()}
+    save(copy.deepcopy(model).bfloat16(), folder)
+    processor.save_pretrained(folder)
+    write_tensors(folder / "golden.safetensors", {f"{case}.{k}": v for case, (points, _) in cases.items() for k, v in points.items()})
+    facts = {case: info for case, (_, info) in cases.items()}
+    write_json(folder / "golden.json", {"source": source(SCRIPT, seed=1), "cases": facts})
+    print(f"{folder.name}:", {case: (info["image_tokens"], info["smallest_margin"]) for case, info in facts.items()})
+
+
 @torch.no_grad()
 def main():
     make_texts()
     make_llavas()
+    make_onevision()
     make_readable(OUT)
 
 

@@ -52,14 +52,20 @@ export interface AspectRule {
 }
 
 /** Reads `key`: absent, `square`, `pad`, `anyres` or `anyres_max_N`; the last two need pinpoints. */
-export function parseAspect(fields: Fields, key: string, tileSide: number, fallback = ''): AspectRule {
+export function parseAspect(
+  fields: Fields,
+  key: string,
+  tileSide: number,
+  fallback = '',
+  pinpoints?: PinpointsFallback,
+): AspectRule {
   const text = fields.string(key, fallback);
   if (text === '') return { square: undefined, anyres: undefined };
   if (text === 'square' || text === 'pad') return { square: text, anyres: undefined };
   const match = /^anyres(?:_max_([1-9]\d{0,3}))?$/.exec(text);
   if (match) {
     const maxTiles = match[1] === undefined ? undefined : Number(match[1]);
-    return { square: undefined, anyres: { pinpoints: parsePinpoints(fields, tileSide), maxTiles } };
+    return { square: undefined, anyres: { pinpoints: parsePinpoints(fields, tileSide, pinpoints), maxTiles } };
   }
   throw new LlavaError(`${fields.where}: expected ${key} square, pad, anyres or anyres_max_N, got ${text}`);
 }
@@ -92,11 +98,14 @@ export const RELEASED_PINPOINTS: AnyResolution['pinpoints'] = [
   [336, 1008],
 ];
 
+/** What stands for `image_grid_pinpoints` where a file has none, in any of its forms. */
+type PinpointsFallback = AnyResolution['pinpoints'] | string;
+
 /** Reads `image_grid_pinpoints`: pairs of pixels, the same as text, or `(1x1),...,(6x6)`: from and to, in tiles. */
 export function parsePinpoints(
   fields: Fields,
   tileSide: number,
-  fallback?: AnyResolution['pinpoints'],
+  fallback?: PinpointsFallback,
 ): AnyResolution['pinpoints'] {
   const value = fields.value('image_grid_pinpoints') ?? fallback;
   const pairs = typeof value === 'string' ? pinpointsOfText(value, tileSide) : value;

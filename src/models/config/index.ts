@@ -4,8 +4,8 @@
  */
 
 import { Fields, type JsonObject } from '../fields.ts';
-import { LANGUAGE_TYPES, type LlamaConfig, parseLanguageConfig } from './language.ts';
-import { type LlavaConfig, parseLlavaConfig } from './llava.ts';
+import { isLanguageType, LANGUAGE_TYPES, type LlamaConfig, parseLanguageConfig } from './language.ts';
+import { LLAVA_TYPES, type LlavaConfig, parseLlavaConfig } from './llava.ts';
 import { isOriginalLlava, parseOriginalLlava } from './llava-original.ts';
 import { type ClipConfig, parseClipConfig } from './vision.ts';
 
@@ -35,8 +35,7 @@ export function isLanguageConfig(config: ModelConfig): config is LlamaConfig {
  */
 export function parseModelConfig(json: unknown, where: string, tower?: JsonObject): ModelConfig {
   if (isOriginalLlava(json)) return parseOriginalLlava(json, where, tower);
-  const types = ['llava', 'llava_next', 'clip', ...LANGUAGE_TYPES] as const;
-  const type = new Fields(json, where).choice('model_type', types);
-  if (type === 'llava' || type === 'llava_next') return parseLlavaConfig(json, where);
-  return type === 'clip' ? parseClipConfig(json, where) : parseLanguageConfig(json, where);
+  const type = new Fields(json, where).choice('model_type', [...LLAVA_TYPES, 'clip', ...LANGUAGE_TYPES]);
+  if (type === 'clip') return parseClipConfig(json, where);
+  return isLanguageType(type) ? parseLanguageConfig(json, where) : parseLlavaConfig(json, where);
 }

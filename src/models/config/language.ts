@@ -14,6 +14,11 @@ export const LANGUAGE_TYPES = ['llama', 'mistral', 'qwen2'] as const;
 /** A value of `model_type` that is a Llama-type decoder. */
 export type LanguageType = (typeof LANGUAGE_TYPES)[number];
 
+/** Whether a `model_type` is that of a Llama-type decoder. */
+export function isLanguageType(type: string): type is LanguageType {
+  return (LANGUAGE_TYPES as readonly string[]).includes(type);
+}
+
 /** A Llama-type decoder. */
 export interface LlamaConfig {
   readonly modelType: LanguageType;

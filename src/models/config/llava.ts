@@ -1,4 +1,4 @@
-/** @file Configurations of LLaVA models: what the graph needs, and Hugging Face's files (`llava`, `llava_next`). */
+/** @file Configurations of LLaVA models: what the graph needs, and Hugging Face's files. */
 
 import { LlavaError } from '../../core/index.ts';
 import { Fields, type JsonObject } from '../fields.ts';
@@ -13,7 +13,7 @@ import {
   RELEASED_PINPOINTS,
   SPATIAL_UNPAD,
 } from './any-resolution.ts';
-import { type LlamaConfig, parseLanguageConfig } from './language.ts';
+import { type LanguageType, type LlamaConfig, parseLanguageConfig } from './language.ts';
 import { parseVisionConfig, type VisionConfig } from './vision.ts';
 
 /** `linear`; `mlpNx_gelu`: N linear layers with exact GELU between them; `identity`: nothing. */
@@ -50,25 +50,62 @@ export interface LlavaConfig {
   readonly extra: JsonObject;
 }
 
-/** Parses a Hugging Face configuration: `llava` (LLaVA v1 and v1.5) or `llava_next` (1.6). */
+interface TypeDefaults {
+  readonly visionType: VisionConfig['modelType'];
+  readonly languageType: LanguageType;
+  readonly featureLayer: number;
+  readonly strategy: 'default' | 'full';
+  readonly imageTokenId: number;
+  readonly pictures: (fields: Fields, vision: VisionConfig) => PictureRules;
+}
+
+const CLIP_AND_LLAMA = {
+  visionType: 'clip_vision_model',
+  languageType: 'llama',
+  featureLayer: -2,
+  strategy: 'default',
+  imageTokenId: 32000,
+} as const;
+
+/** Hugging Face's values of `model_type`, with what holds where a file is silent. */
+const DEFAULTS = {
+  llava: { ...CLIP_AND_LLAMA, pictures: squarePictures },
+  llava_next: { ...CLIP_AND_LLAMA, pictures: nextPictures },
+  llava_onevision: {
+    visionType: 'siglip_vision_model',
+    languageType: 'qwen2',
+    featureLayer: -1,
+    strategy: 'full',
+    imageTokenId: 151646,
+    pictures: oneVisionPictures,
+  },
+} as const satisfies Record<string, TypeDefaults>;
+
+/** Values of `model_type` of a LLaVA in Hugging Face's form. */
+export const LLAVA_TYPES = Object.keys(DEFAULTS) as readonly (keyof typeof DEFAULTS)[];
+
+/**
+ * Parses a Hugging Face configuration: `llava` (LLaVA v1 and v1.5), `llava_next` (1.6) or `llava_onevision` (pictures, not
+ * videos).
+ */
 export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
   const fields = new Fields(json, where);
-  const isNext = fields.string('model_type', 'llava') === 'llava_next';
-  const vision = parseVisionConfig(fields.object('vision_config'), `${where}: vision_config`);
-  const pictures = isNext ? nextPictures(fields, vision) : squarePictures(fields, vision);
+  const defaults: TypeDefaults = DEFAULTS[fields.choice('model_type', LLAVA_TYPES, 'llava')];
+  const part = (key: string, partType: string) => ({ model_type: partType, ...fields.object(key) });
+  const vision = parseVisionConfig(part('vision_config', defaults.visionType), `${where}: vision_config`);
   return checkedLlava(where, {
     modelType: 'llava',
     format: 'hf',
     compat: 'hf',
     vision,
-    language: parseLanguageConfig(fields.object('text_config'), `${where}: text_config`),
+    language: parseLanguageConfig(part('text_config', defaults.languageType), `${where}: text_config`),
     projectorType: parseProjectorType(fields.string('mm_projector_type', 'mlp2x_gelu'), where),
     projectorBias: fields.boolean('multimodal_projector_bias', true),
-    visionFeatureLayers: parseFeatureLayers(fields, 'vision_feature_layer', vision),
-    visionFeatureSelect: parseStrategy(fields, vision),
-    ...pictures,
+    visionFeatureLayers: parseFeatureLayers(fields, 'vision_feature_layer', vision, defaults.featureLayer),
+    visionFeatureSelect: parseStrategy(fields, vision, defaults.strategy),
+    ...defaults.pictures(fields, vision),
     usesImageMarkers: fields.boolean('mm_use_im_start_end', false),
-    imageTokenId: fields.integer('image_token_index', fields.integer('image_token_id', 32000)),
+    imageTokenId: fields.integer('image_token_index', fields.integer('image_token_id', defaults.imageTokenId)),
     extra: fields.rest(),
   });
 }
@@ -85,6 +122,12 @@ function squarePictures(fields: Fields, { imageSize }: VisionConfig): PictureRul
 function nextPictures(fields: Fields, { imageSize }: VisionConfig): PictureRules {
   const pinpoints = parsePinpoints(fields, imageSize, RELEASED_PINPOINTS);
   return { squareMode: undefined, anyres: { pinpoints, maxTiles: undefined }, merge: SPATIAL_UNPAD };
+}
+
+/** More feature rows than those of N tiles are scaled down; the merging is that of `llava_next`. */
+function oneVisionPictures(fields: Fields, { imageSize }: VisionConfig): PictureRules {
+  const { anyres } = parseAspect(fields, 'vision_aspect_ratio', imageSize, 'anyres_max_9', '(1x1),...,(6x6)');
+  return { squareMode: undefined, anyres, merge: SPATIAL_UNPAD };
 }
 
 /** Throws where the parts do not go together. */
@@ -113,16 +156,25 @@ export function hasImageNewline({ anyres, merge }: Pick<LlavaConfig, 'anyres' | 
 }
 
 /** The feature layers that a file chooses: an index, or a list of them. */
-export function parseFeatureLayers(fields: Fields, key: string, { numHiddenLayers }: VisionConfig): readonly number[] {
-  const layers = fields.integers(key, [-2]);
+export function parseFeatureLayers(
+  fields: Fields,
+  key: string,
+  { numHiddenLayers }: VisionConfig,
+  fallback = -2,
+): readonly number[] {
+  const layers = fields.integers(key, [fallback]);
   const exist = layers.every(layer => layer >= -numHiddenLayers - 1 && layer <= numHiddenLayers);
   if (layers.length > 0 && exist) return layers;
   throw new LlavaError(`${fields.where}: expected ${key} of a tower of ${numHiddenLayers} blocks, got [${layers}]`);
 }
 
 /** `default` drops the first token, `full` drops none: without a class token only that makes sense. */
-function parseStrategy(fields: Fields, vision: VisionConfig): LlavaConfig['visionFeatureSelect'] {
-  const strategy = fields.choice('vision_feature_select_strategy', ['default', 'full'], 'default');
+function parseStrategy(
+  fields: Fields,
+  vision: VisionConfig,
+  fallback: TypeDefaults['strategy'],
+): LlavaConfig['visionFeatureSelect'] {
+  const strategy = fields.choice('vision_feature_select_strategy', ['default', 'full'], fallback);
   if (vision.modelType === 'clip_vision_model') return strategy === 'default' ? 'patch' : 'cls_patch';
   if (strategy === 'full') return 'patch';
   throw new LlavaError(`${fields.where}: expected vision_feature_select_strategy full for SigLIP, got ${strategy}`);

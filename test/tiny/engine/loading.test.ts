@@ -109,7 +109,10 @@ test.each<[string, (folder: string) => void | Promise<void>, RegExp]>([
 
 test.each<[object, RegExp]>([
   [{ model_type: 'clip', text_config: {}, vision_config: {} }, /expected a llava or a language model, got clip/],
-  [{ model_type: 'gpt2' }, /expected one of llava, llava_next, clip, llama, mistral, qwen2 for model_type, got "gpt2"/],
+  [
+    { model_type: 'gpt2' },
+    /expected one of llava, llava_next, llava_onevision, clip, llama, mistral, qwen2 for model_type, got "gpt2"/,
+  ],
   [{ image_aspect_ratio: 'anyres' }, /expected image_grid_pinpoints to be pairs of multiples of 24, .* got nothing/],
   [{ conversation_template: 'v11' }, /^template: expected a known name \(did you mean v1\?\), got v11/],
 ])('config.json with %j', async (json, message) => {

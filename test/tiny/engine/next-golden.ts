@@ -1,4 +1,7 @@
-/** @file The tiny LLaVA-1.6 of `scripts/make_next_goldens.py`, and its checks of a loaded model against a golden's cases. */
+/**
+ * @file The tiny LLaVA-1.6 of `scripts/make_next_goldens.py`, and the checks of a loaded model against the cases of a golden of
+ * pictures of any size.
+ */
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,6 +15,7 @@ import {
   type LlavaModel,
   type SequenceContent,
 } from '../../../src/engine/index.ts';
+import type { LlavaConfig } from '../../../src/models/index.ts';
 import { readImage } from '../../../src/processor/index.ts';
 import { openSafetensors, readTensor } from '../../../src/weights/index.ts';
 import { noiseImage } from '../processor-image/support.ts';
@@ -38,6 +42,19 @@ export const NEXT_GOLDEN: {
   readonly training: { readonly ids: number[][]; readonly loss: number; readonly images: [number, number][] };
 } = JSON.parse(readFileSync(join(NEXT_FOLDER, 'golden.json'), 'utf8'));
 
+/** A golden of pictures of any size. */
+interface AnyResolutionGolden {
+  readonly cases: Readonly<Record<string, NextCase>>;
+  readonly tensor: (name: string) => HostTensor;
+}
+
+/** Reads a golden in the form of LLaVA-1.6's. */
+export function openAnyResolution(folder: string): AnyResolutionGolden {
+  const stored = openSafetensors(join(folder, 'golden.safetensors')).entries;
+  const { cases } = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8'));
+  return { cases, tensor: name => readTensor(stored.get(name)!) };
+}
+
 const { entries } = openSafetensors(join(NEXT_FOLDER, 'golden.safetensors'));
 
 export const nextTensor = (name: string): HostTensor => readTensor(entries.get(name)!);
@@ -49,11 +66,12 @@ export const caseNames = (rules: string): string[] =>
 
 /** The case's prompt with the pictures' features in place. */
 async function contentOf(model: LlavaModel, images: readonly EncodableImage[], prompt: readonly number[]) {
+  const imageToken = model.config.modelType === 'llava' ? imageTokenOf(model.config) : undefined;
   const features = await model.encodeImages(images);
   const ids: number[] = [];
   const placed: { start: number; features: (typeof features)[number] }[] = [];
   for (const id of prompt) {
-    if (id !== 341) ids.push(id);
+    if (id !== imageToken) ids.push(id);
     else {
       const next = features[placed.length]!;
       placed.push({ start: ids.length, features: next });
@@ -63,9 +81,16 @@ async function contentOf(model: LlavaModel, images: readonly EncodableImage[], p
   return { ids, images: placed };
 }
 
+/** In an original's configuration there is none: the golden's prompts have that of the other files. */
+const imageTokenOf = ({ imageTokenId }: LlavaConfig) => (imageTokenId < 0 ? 341 : imageTokenId);
+
 /** Pixels bit for bit; merged features and the last logits within 1e-5; 64 greedy tokens the same. */
-export async function checkNextCase(model: LlavaModel, name: string): Promise<void> {
-  const golden = NEXT_GOLDEN.cases[name]!;
+export async function checkNextCase(
+  model: LlavaModel,
+  name: string,
+  { cases, tensor }: AnyResolutionGolden = { cases: NEXT_GOLDEN.cases, tensor: nextTensor },
+): Promise<void> {
+  const golden = cases[name]!;
   const prepared = await Promise.all(
     golden.images.map(([width, height], seed) => readImage(model.processor, noiseImage(width, height, seed))),
   );
@@ -74,8 +99,8 @@ export async function checkNextCase(model: LlavaModel, name: string): Promise<vo
   expect(hash.digest('hex')).toBe(golden.pixels);
   const content = await contentOf(model, prepared.map(encodableImage), golden.prompt_ids);
   expect(content.images.reduce((sum, { features }) => sum + features.rows, 0)).toBe(golden.image_tokens);
-  checkMerged(content, nextTensor(`${name}.merged_embeds`));
-  await checkAnswer(model, content, nextTensor(`${name}.logits`), golden.greedy);
+  checkMerged(content, tensor(`${name}.merged_embeds`));
+  await checkAnswer(model, content, tensor(`${name}.logits`), golden.greedy);
 }
 
 function checkMerged({ ids, images }: SequenceContent, merged: HostTensor): void {
