@@ -81,7 +81,7 @@ export class LlavaProcessor {
 
   private constructor(files: ModelFiles, { maxPixels, maxSide, template, compat }: ProcessorOptions) {
     this.name = files.name;
-    this.contextLength = files.language.maxPositionEmbeddings;
+    this.contextLength = files.language.contextLength;
     this.#processor = openProcessor(files, { ...(template !== undefined && { template }), ...(compat && { compat }) });
     this.#limits = { ...(maxPixels !== undefined && { maxPixels }), ...(maxSide !== undefined && { maxSide }) };
   }

@@ -88,6 +88,10 @@ describe('original repositories', () => {
       join(folder.path, 'config.json'),
       JSON.stringify({ model_type: 'llava_llama', ...LANGUAGE, ...json }),
     );
+    if ('mm_use_im_start_end' in json) {
+      const added = { '<im_start>': 900, '<im_end>': 901 };
+      writeFileSync(join(folder.path, 'added_tokens.json'), JSON.stringify(added));
+    }
     const [width, height] = size;
     return LlavaProcessor.open(folder.path, options).tokenize('Why?', { images: [{ width, height }] });
   }
@@ -118,6 +122,8 @@ describe('original repositories', () => {
     const marked = { ...tower, mm_use_im_start_end: true };
     const v1 = await tokens({ ...marked, _name_or_path: 'LLaVA-7b-v0' }, [10, 10]);
     expect(v1.prompt).toContain('###Human: <im_start><image><im_end>\nWhy?###Assistant:');
+    const [image] = v1.images;
+    expect([v1.ids[image!.start - 1], v1.ids[image!.start + image!.tokens]]).toEqual([900, 901]);
     const med = await tokens({ ...marked, _name_or_path: 'llava_med_in_text_60k' }, [10, 10]);
     expect(med.prompt).toMatch(/###Human: Why\?\n<im_start><image><im_end>###Assistant:$/);
   });
