@@ -80,14 +80,17 @@ function rulesOf({ config }: Pick<Facts, 'config'>, tokenizer: Tokenizer, wanted
 }
 
 /**
- * By LLaVA's command line, and for LLaVA-Med and language models alone by the web demos. LLaVA's own web demo differs for
- * names with `orca` (mistral_orca), `hermes` (chatml_direct) and `mmtag` (the templates of that kind).
+ * By LLaVA's command line; where that knows no name, by LLaVA-NeXT's documentation and LLaVA-Med's web demo. LLaVA's own web
+ * demo differs for names with `orca` (mistral_orca), `hermes` (chatml_direct) and `mmtag` (the templates of that kind).
  */
 function originalTemplate({ name, config }: Pick<Facts, 'name' | 'config'>): PromptTemplate {
-  const isNamed = (text: string): boolean => name.toLowerCase().includes(text);
-  if (config.modelType !== 'llava') return getTemplate(isNamed('llama-2') ? 'llama_2' : 'vicuna_v1');
-  const isMed = isNamed('llava-med') || isNamed('llava_med');
-  return isMed && !isNamed('mistral') ? getTemplate('llava_med') : selectTemplate(name);
+  const isNamed = (text: RegExp): boolean => text.test(name.toLowerCase());
+  if (config.modelType !== 'llava') return getTemplate(isNamed(/llama-2/) ? 'llama_2' : 'vicuna_v1');
+  const selected = selectTemplate(name);
+  if (isNamed(/llava[-_]med/) && selected.name !== 'mistral_instruct') return getTemplate('llava_med');
+  if (selected.name !== 'llava_v0') return selected;
+  if (isNamed(/llama-?3/)) return getTemplate('llava_llama_3');
+  return config.language.modelType === 'qwen2' ? getTemplate('qwen_1_5') : selected;
 }
 
 /** The first rule whose text the name contains. */

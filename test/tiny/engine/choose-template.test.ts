@@ -70,8 +70,14 @@ describe('an original repository', () => {
     ['LLaVA-7b-delta-v0', 'llava_v0'],
     ['llava_med_in_text_60k_ckpt2_delta', 'llava_med'],
     ['microsoft/llava-med-v1.5-mistral-7b', 'mistral_instruct'],
+    ['lmms-lab/llama3-llava-next-8b', 'llava_llama_3'],
   ])('%s is asked as LLaVA asks it: %s', (name, template) => {
     expect(choice({ json: ORIGINAL, name })).toBe(`${template}, llava`);
+  });
+
+  test('with Qwen as its language model is asked as LLaVA-NeXT says', () => {
+    const json = { ...ORIGINAL, model_type: 'llava_qwen' };
+    expect(choice({ json, name: 'lmms-lab/llava-next-72b', tokenizer: withoutImage })).toBe('qwen_1_5, llava');
   });
 
   test('brings the chat template of its language model alone, which is not used', () => {
