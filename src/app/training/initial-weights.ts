@@ -2,11 +2,14 @@
 
 import { join } from 'node:path';
 import { castFloat, type HostTensor, LlavaError } from '../../core/index.ts';
+import { openModelFolder } from '../../engine/index.ts';
 import {
   initialTensor,
   isLanguageConfig,
+  isOriginalLlava,
   type ModelConfig,
   nameRules,
+  originalTower,
   ourName,
   parseModelConfig,
 } from '../../models/index.ts';
@@ -20,10 +23,11 @@ export interface Checkpoint {
   readonly entries: ReadonlyMap<string, WeightEntry>;
 }
 
-/** Reads the headers of a checkpoint folder. */
+/** Reads the headers of a checkpoint folder; of an original LLaVA's, those of its vision tower too. */
 export function openCheckpoint(folder: string): Checkpoint {
   const file = join(folder, 'config.json');
   const json = readJson(file);
+  if (isOriginalLlava(json)) return openOriginal(folder, json as Checkpoint['json']);
   const config = parseModelConfig(json, file);
   const entries = new Map<string, WeightEntry>();
   for (const entry of openWeights(folder).entries.values()) {
@@ -31,6 +35,16 @@ export function openCheckpoint(folder: string): Checkpoint {
     if (name) entries.set(name, entry);
   }
   return { config, json: json as Checkpoint['json'], entries };
+}
+
+/** The tower's configuration goes into the file, so that what is trained is whole. */
+function openOriginal(folder: string, json: Checkpoint['json']): Checkpoint {
+  const { config, weights, tower } = openModelFolder(folder);
+  if (![...weights.keys()].some(name => name.startsWith('vision_tower.'))) {
+    throw new LlavaError(`${folder}: expected the folder of ${originalTower(json)} beside it to train on, got none`);
+  }
+  const vision = tower && { vision_config: tower.json.vision_config ?? tower.json };
+  return { config, json: { ...json, ...vision }, entries: weights };
 }
 
 /** Name of a LLaVA's weight inside the checkpoint that a part of it comes from. */

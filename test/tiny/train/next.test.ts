@@ -10,6 +10,7 @@ import { parseImageSettings, preprocessTiles, solidImage } from '../../../src/pr
 import { createTrainer, isTrained, llavaObjective, parseRecipe } from '../../../src/train/index.ts';
 import { readJson } from '../../../src/weights/index.ts';
 import { NEXT_FOLDER, NEXT_GOLDEN, nextGradients, nextTensor } from '../engine/next-golden.ts';
+import { writeOriginalNext } from '../engine/original-folder.ts';
 import { temporaryFolder } from '../engine/tiny-model.ts';
 import { readWeights, relativeError } from '../models/goldens.ts';
 import { noiseImage } from '../processor-image/support.ts';
@@ -100,43 +101,57 @@ describe('a recipe', () => {
   const source = { name: 'colours', length: Number.POSITIVE_INFINITY, sample };
   const tower = { hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 2 };
   const data = [{ source: 'colours' }];
-  const recipe = parseRecipe(
-    {
-      name: 'next',
-      tokenizer: { vocabSize: 280, lines: 10, data: data[0] },
-      stages: [
-        {
-          ...{ name: 'next', kind: 'finetune', template: 'v1', trainVision: true, data, steps: 3, batchSize: 2 },
-          ...{ learningRate: 0.001, maxLength: 400 },
-          model: {
-            model_type: 'llava_next',
-            image_grid_pinpoints: [
-              [16, 32],
-              [32, 16],
-            ],
-            vision_config: { ...tower, image_size: 16, patch_size: 8 },
-            text_config: { model_type: 'llama', ...tower, max_position_embeddings: 512 },
+  const recipeWith = (options: object) =>
+    parseRecipe(
+      {
+        name: 'next',
+        tokenizer: { vocabSize: 280, lines: 10, data: data[0] },
+        stages: [
+          {
+            ...{ name: 'next', kind: 'finetune', template: 'v1', data, steps: 2, batchSize: 2 },
+            ...{ learningRate: 0.001, maxLength: 400, ...options },
           },
-        },
-      ],
-    },
-    'test',
-  );
+        ],
+      },
+      'test',
+    );
+  const openSources = async () => [{ source, weight: 1 }];
+  const wide = solidImage(40, 14, [200, 20, 20]);
 
   test('writes a llava_next folder that answers', async () => {
     using output = temporaryFolder();
-    const openSources = async () => [{ source, weight: 1 }];
+    const model_type = 'llava_next';
+    const image_grid_pinpoints = [
+      [16, 32],
+      [32, 16],
+    ];
+    const vision_config = { ...tower, image_size: 16, patch_size: 8 };
+    const text_config = { model_type: 'llama', ...tower, max_position_embeddings: 512 };
+    const model = { model_type, image_grid_pinpoints, vision_config, text_config };
+    const recipe = recipeWith({ model, trainVision: true });
     const folder = await runRecipe(recipe, { output: output.path, openSources });
     expect(readJson(`${folder}/config.json`)).toMatchObject({ architectures: ['LlavaNextForConditionalGeneration'] });
     expect(readJson(`${folder}/preprocessor_config.json`)).toMatchObject({
       image_processor_type: 'LlavaNextImageProcessor',
-      image_grid_pinpoints: [
-        [16, 32],
-        [32, 16],
-      ],
+      image_grid_pinpoints,
     });
-    await using model = await Llava.load(folder, { threads: 1 });
-    const { usage } = await model.answer('what colour', { image: solidImage(40, 14, [200, 20, 20]), maxTokens: 2 });
+    await using llava = await Llava.load(folder, { threads: 1 });
+    const { usage } = await llava.answer('what colour', { image: wide, maxTokens: 2 });
     expect(usage.imageTokens).toBe(4 + 2 * (4 + 1));
+  });
+
+  test('goes on from an original folder, with the tower that it has', async () => {
+    using folder = temporaryFolder();
+    await writeOriginalNext(folder.path);
+    const recipe = recipeWith({ init: { all: `${folder.path}/llava-v1.6-tiny` } });
+    const trained = await runRecipe(recipe, { output: `${folder.path}/trained`, openSources });
+    const now = readWeights(trained);
+    for (const [name, before] of weights) {
+      const isUsed = !/layers\.2\.|post_layernorm/.test(name) || name.startsWith('language_model.');
+      if (name.startsWith('vision_tower.') && isUsed) expect(now.get(name)!.data, name).toEqual(before.data);
+    }
+    expect(relativeError(now.get('image_newline')!, weights.get('image_newline')!)).toBeGreaterThan(1e-6);
+    await using llava = await Llava.load(trained, { threads: 1 });
+    expect((await llava.answer('what colour', { image: wide, maxTokens: 2 })).usage.imageTokens).toBeGreaterThan(16);
   });
 });
