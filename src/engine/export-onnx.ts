@@ -23,7 +23,10 @@ import { readPieces, saveFolderAtomic, type WeightEntry, writeFileAtomic } from 
 import { type ModelFolder, modelGraphs, paramSources } from './model-folder.ts';
 import { MANIFEST, manifestJson, readmeText } from './onnx-manifest.ts';
 
-/** Type of the weights in the files: as the checkpoint has them, or rounded to one. The computation is f32 in any case. */
+/**
+ * Type of the float weights in the files: as the checkpoint has them, or rounded to one. The computation is f32 in any case;
+ * weights that are whole numbers stay what they are.
+ */
 export type OnnxStorage = 'stored' | 'f32' | 'f16';
 
 /** How a model is written. */
@@ -53,7 +56,7 @@ const COPIED = [
 /** One weight's place in a `.data` file. */
 interface Placement {
   readonly entry: WeightEntry;
-  readonly dtype: 'f64' | 'f32' | 'f16' | 'bf16';
+  readonly dtype: DType;
   readonly offset: number;
   readonly byteLength: number;
 }
@@ -120,7 +123,7 @@ function planPart(name: string, graph: Graph, { weights }: ModelFolder, storage:
   let end = 0;
   for (const param of graph.params) {
     const entry = weights.get(param.name)!;
-    const dtype = storage === 'stored' ? floatType(entry) : storage;
+    const dtype = storedType(entry, param.dtype, storage);
     const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
     const byteLength = sizeOf(entry.shape) * dtypeSize(dtype);
     placements.set(param.name, { entry, dtype, offset, byteLength });
@@ -131,9 +134,10 @@ function planPart(name: string, graph: Graph, { weights }: ModelFolder, storage:
   return { name, model, placements: [...placements.values()] };
 }
 
-function floatType({ dtype, file, name }: WeightEntry): Placement['dtype'] {
-  if (isFloat(dtype)) return dtype as Placement['dtype'];
-  throw new LlavaError(`${file}: expected float weights, got ${name} of type ${dtype as DType}`);
+function storedType({ dtype, file, name }: WeightEntry, wanted: DType, storage: OnnxStorage): DType {
+  if (isFloat(wanted) && isFloat(dtype)) return storage === 'stored' ? dtype : storage;
+  if (dtype === wanted) return dtype;
+  throw new LlavaError(`${file}: expected ${wanted} weights, got ${name} of type ${dtype}`);
 }
 
 async function writePart(folder: string, part: Part, onPiece: (bytes: number) => void): Promise<void> {
@@ -152,9 +156,8 @@ async function writePart(folder: string, part: Part, onPiece: (bytes: number) =>
 }
 
 function* convertedPieces({ entry, dtype }: Placement): Generator<Uint8Array> {
-  for (const piece of readPieces(entry, PIECE)) {
-    yield tensorBytes(dtype === 'f64' ? piece : castFloat(piece, dtype));
-  }
+  const target = dtype === 'f32' || dtype === 'f16' ? dtype : undefined;
+  for (const piece of readPieces(entry, PIECE)) yield tensorBytes(target ? castFloat(piece, target) : piece);
 }
 
 async function writeCompanions(folder: string, model: ModelFolder, parts: readonly Part[]): Promise<void> {

@@ -4,7 +4,14 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AbortedError } from '../../../src/core/index.ts';
-import { exportOnnx, Llava, openModelFolder } from '../../../src/engine/index.ts';
+import {
+  exportOnnx,
+  generateTokens,
+  Llava,
+  loadModel,
+  openModelFolder,
+  quantizeModel,
+} from '../../../src/engine/index.ts';
 import { readModelFiles } from '../../../src/engine/model-folder.ts';
 import { openProcessor } from '../../../src/engine/open-processor.ts';
 import { readImage, renderMessages, tokenizePrompt } from '../../../src/processor/index.ts';
@@ -30,9 +37,12 @@ describe('plain ONNX Runtime continues as transformers does', () => {
     ['llava-1.5-odd', 'one_image', 256],
     ['llava-v1-linear', 'one_image', 256],
     ['llama-tied', 'text_only', 0],
+    ['llava-siglip-qwen2', 'two_images', 0],
+    ['llava-clip-layers-mistral', 'one_image', 0],
     ['mistral', 'text_20', 0],
+    ['llama3-rope-biases', 'text_20', 0],
     ['dynamic-rope', 'text_40', 0],
-    ['llava-siglip-qwen2', 'one_image', 0],
+    ['dynamic-rope', 'text_10', 256],
   ])('%s, %s, room for %d positions', async (family, name, room) => {
     const folder = join(GOLDEN, family);
     const { entries } = openSafetensors(join(folder, 'golden.safetensors'));
@@ -131,6 +141,22 @@ describe('files', () => {
     using wide = await exported(folder, { storage: 'f32' });
     expect(await plainFeatures(stored.path, pixels)).toEqual(await plainFeatures(wide.path, pixels));
   });
+});
+
+test.each(['w8a8', 'int4'] as const)('weights in %s stay so', async format => {
+  using source = temporaryFolder();
+  await writeTinyModel(source.path);
+  using small = temporaryFolder();
+  const quantized = join(small.path, 'model');
+  await quantizeModel(source.path, quantized, { quantization: { format, exceptions: [] } });
+  using target = await exported(quantized, { storage: 'f32' });
+  const ids = [3, 5, 8, 13, 21, 34];
+  using model = await loadModel(quantized, { threads: 1 });
+  using sequence = model.sequence(64);
+  const logits = await sequence.read({ ids, images: [] });
+  const tokens: number[] = [];
+  for await (const id of generateTokens(sequence, logits, new Set(), [], { maxTokens: 8 })) tokens.push(id);
+  expect(await plainGreedy(target.path, ids, NO_FEATURES, 8, 0)).toEqual(tokens);
 });
 
 describe('refuses', () => {
