@@ -1,7 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
+/** No test asks the Hub, nor sees the models of whoever runs it. */
+const OFFLINE = { HF_HUB_OFFLINE: '1', HF_HUB_CACHE: '/nonexistent', HF_TOKEN: '' };
+
 const tier = (name: string, testTimeout: number) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, pool: 'forks' as const },
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, pool: 'forks' as const, env: OFFLINE },
 });
 
 /** One project per tier, named by what its tests need. `npm test` runs `tiny`. */

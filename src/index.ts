@@ -47,3 +47,10 @@ export {
   type RgbImage,
   templateNames,
 } from './processor/index.ts';
+export {
+  type DownloadProgress,
+  type HubOptions,
+  type HubSettings,
+  type HubTiming,
+  resolveModel,
+} from './weights/index.ts';

@@ -32,11 +32,12 @@ export class Llava implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Loads a model from a folder in Hugging Face's layout, a GGUF file or a folder of such.
+   * Loads a model.
+   * @param name a folder, a GGUF file, or `org/name` or `org/name@revision`, which is downloaded into the cache of Hugging Face
    * @throws LlavaError that names the file at fault
    */
-  static async load(folder: string, options: LoadOptions = {}): Promise<Llava> {
-    return new Llava(await loadModel(folder, options));
+  static async load(name: string, options: LoadOptions = {}): Promise<Llava> {
+    return new Llava(await loadModel(name, options));
   }
 
   /** The name it was published under, else its folder's. */

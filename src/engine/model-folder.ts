@@ -36,6 +36,7 @@ import {
   openCheckpoint,
   readJson,
   readTensor,
+  repoOfSnapshot,
   tokenizerFolder,
   type WeightEntry,
 } from '../weights/index.ts';
@@ -51,7 +52,7 @@ export interface ModelFiles {
   readonly folder: string;
   /** The folder, and that of the base where one was given: a file that the first lacks is taken from the next. */
   readonly folders: readonly string[];
-  /** The name that the model was published under, else the folder's. */
+  /** The name that the model was published under, else its repository's or its folder's. */
   readonly name: string;
   readonly config: LlavaConfig | LlamaConfig;
   /** The language model's part of the configuration, or all of it. */
@@ -118,7 +119,7 @@ export function readModelFiles(folder: string, options: FolderOptions = {}): Mod
   return {
     folder: root,
     folders,
-    name: typeof published === 'string' && published !== '' ? published : basename(root),
+    name: typeof published === 'string' && published !== '' ? published : (repoOfSnapshot(root) ?? basename(root)),
     config,
     language,
     image: config.modelType === 'llava' ? imageRule([...folders, ...(tower ? [tower.folder] : [])], config) : undefined,

@@ -4,19 +4,20 @@
  * JavaScript.
  */
 
-import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
+import { AbortedError, LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { emitOnnx, type Graph } from '../graph/index.ts';
 import type { Compat, LlamaConfig, LlavaConfig } from '../models/index.ts';
 import { type ImageLimits, type Processor, stopIds } from '../processor/index.ts';
 import { compile, type Executable } from '../runtime/index.ts';
+import { type HubOptions, resolveModel } from '../weights/index.ts';
 import { checkCompat } from './choose-template.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
-import { type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
+import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
 import { QUANT_CHOICES, type QuantChoice, quantizedFolder } from './quantize.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
 import { spillComputed } from './spill.ts';
-import { missingTower } from './vision-tower.ts';
+import { missingTower, noTowerError } from './vision-tower.ts';
 
 /** How a model is loaded. */
 export interface LoadOptions {
@@ -37,18 +38,21 @@ export interface LoadOptions {
    * Default: those of the model's own format.
    */
   readonly compat?: Compat;
-  /** Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's. */
+  /**
+   * Folder of the vision tower of a model that only names it. Default: a folder of that name beside the model's, else the
+   * repository.
+   */
   readonly visionTower?: string;
-  /** Folder of the base that an adapter, a projector alone or a delta is applied to. Default: none, the weights are whole. */
+  /** Folder or name of the base that an adapter, a projector alone or a delta is applied to. Default: none, the weights are whole. */
   readonly modelBase?: string;
   /** The vision half (mmproj) of a model that is a GGUF file. Default: none, or the one of the folder given. */
   readonly mmproj?: string;
-  /** Gives the folder of a vision tower by its repository's name, where none is near the model's. */
-  readonly resolveRepo?: (name: string, signal: AbortSignal | undefined) => Promise<string>;
   /** Largest image that is read, width × height. Default 100,000,000. */
   readonly maxPixels?: number;
   /** Largest side of an image that is read, pixels. Default 65,535. */
   readonly maxSide?: number;
+  /** How a model named `org/name` is downloaded. Default: as the environment says, like Python's `huggingface_hub`. */
+  readonly hub?: Omit<HubOptions, 'signal' | 'weights'>;
   /** Gives up loading. */
   readonly signal?: AbortSignal;
 }
@@ -61,9 +65,9 @@ const LOAD_OPTIONS = [
   'compat',
   'visionTower',
   'modelBase',
-  'resolveRepo',
   'maxPixels',
   'maxSide',
+  'hub',
   'signal',
 ];
 
@@ -124,25 +128,28 @@ export class LlavaModel implements Disposable {
 }
 
 /**
- * Loads a model from a folder in Hugging Face's layout: a LLaVA, or a Llama alone.
+ * Loads a model, a LLaVA or a language model alone, from a folder or, named `org/name` or `org/name@revision`, from the Hub.
  * @throws LlavaError that names the file at fault, and for weights every one that is missing, unexpected or misshapen
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<LlavaModel> {
+export async function loadModel(name: string, options: LoadOptions = {}): Promise<LlavaModel> {
   checkLoadOptions(options);
-  throwIfAborted(options.signal, `load ${path}`);
-  const { quant, compat, modelBase, signal } = options;
-  const visionTower = options.visionTower ?? (await fetchTower(path, options));
-  const files = { compat, visionTower, modelBase, mmproj: options.mmproj };
+  throwIfAborted(options.signal, `load ${name}`);
+  const { quant, signal } = options;
+  const path = await resolveModel(name, { ...options.hub, signal });
+  const files = await findFiles(path, options);
   const source = quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path;
   // A quantised copy has the base in it.
-  const folder = openModelFolder(source, source === path ? files : { compat, visionTower });
+  const folder = openModelFolder(
+    source,
+    source === path ? files : { compat: files.compat, visionTower: files.visionTower },
+  );
   const executables = compileParts(folder, options);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
     const processor = openProcessor(folder, options);
     const model = new LlavaModel(folder, processor, imageLimits(options), await executables);
     if (options.signal?.aborted) model.dispose();
-    throwIfAborted(options.signal, `load ${path}`);
+    throwIfAborted(options.signal, `load ${name}`);
     return model;
   } catch (error) {
     executables.then(disposeAll, () => {});
@@ -150,10 +157,26 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   }
 }
 
-/** The tower that an original model lacks, from where its repository is kept. */
-async function fetchTower(path: string, { resolveRepo, modelBase, signal }: LoadOptions): Promise<string | undefined> {
-  const name = resolveRepo && missingTower(path, modelBase);
-  return name && resolveRepo(name, signal);
+/** What a model's folder needs beside it: paths as they are, repositories downloaded. */
+async function findFiles(path: string, options: LoadOptions): Promise<FolderOptions> {
+  const { compat, mmproj, hub, signal } = options;
+  const find = async (name: string | undefined) => name && (await resolveModel(name, { ...hub, signal }));
+  const modelBase = await find(options.modelBase);
+  const visionTower = (await find(options.visionTower)) ?? (await fetchTower(path, modelBase, { ...hub, signal }));
+  return { compat, visionTower, modelBase, mmproj };
+}
+
+/** The tower that an original model only names, where it is not near: from the Hub. */
+async function fetchTower(path: string, modelBase: string | undefined, options: HubOptions) {
+  const name = missingTower(path, modelBase);
+  try {
+    return name && (await resolveModel(name, options));
+  } catch (error) {
+    if (error instanceof AbortedError || !(error instanceof LlavaError)) throw error;
+    throw new LlavaError(
+      `${noTowerError(modelBase === undefined ? [path] : [path, modelBase]).message} (${error.message})`,
+    );
+  }
 }
 
 function checkLoadOptions(options: LoadOptions): void {

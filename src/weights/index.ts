@@ -2,6 +2,7 @@ export * from './atomic.ts';
 export * from './derived/index.ts';
 export { fileError, makeFolders } from './files.ts';
 export * from './gguf/index.ts';
+export * from './hub/index.ts';
 export { parseJson, readJson } from './json.ts';
 export * from './llama2c.ts';
 export * from './quantize.ts';

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Answer, AskOptions, Llava } from '../../engine/index.ts';
 import { type Io, orAborted } from './commands.ts';
 import { checkImages, openImage } from './image-file.ts';
+import { loadLlava } from './model-name.ts';
 import {
   addGenerationOptions,
   addModelOptions,
@@ -31,9 +32,8 @@ export function define(command: Command, io: Io): void {
 async function ask(question: string, values: AskValues, io: Io): Promise<void> {
   const files = values.image ?? [];
   await checkImages(files, values, io);
-  const { Llava } = await import('../../engine/index.ts');
   // Loading and decoding go on at once; whichever fails first is the error to show, and Ctrl-C need not wait for them.
-  const loading = Llava.load(values.model, loadOptions(values, io.signal));
+  const loading = loadLlava(values.model, loadOptions(values, io.signal), io);
   const decoding = Promise.all(files.map(file => openImage(file, values, io)));
   const [model, images] = await orAborted(Promise.all([loading, decoding]), io.signal);
   const options = { ...generationOptions(values), images, signal: io.signal };

@@ -8,6 +8,7 @@ import type { Benchmark, BenchmarkOptions, QuantChoice } from '../../engine/inde
 import type { JsonObject } from '../../models/index.ts';
 import { benchmarkSvg } from './bench-svg.ts';
 import type { Io } from './commands.ts';
+import { modelFolder } from './model-name.ts';
 import { addModelOptions, DEMO_MODEL, loadOptions, type ModelValues, parseNumber } from './options.ts';
 
 interface BenchValues extends ModelValues {
@@ -48,7 +49,9 @@ function parseSize(text: string): { width: number; height: number } {
 
 async function bench(values: BenchValues, io: Io): Promise<void> {
   const { benchmark, loadModel } = await import('../../engine/index.ts');
-  const folder = values.synthetic ? await syntheticFolder(values.synthetic, values.quant) : values.model;
+  const folder = values.synthetic
+    ? await syntheticFolder(values.synthetic, values.quant)
+    : await modelFolder(values.model, io);
   const { prompts, decode, repeats, imageSize } = values;
   const options: BenchmarkOptions = {
     signal: io.signal,

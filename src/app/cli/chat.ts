@@ -7,6 +7,7 @@ import type { AskOptions, Conversation } from '../../engine/index.ts';
 import type { RgbImage } from '../../processor/index.ts';
 import { type Io, orAborted } from './commands.ts';
 import { openImage } from './image-file.ts';
+import { loadLlava } from './model-name.ts';
 import {
   addGenerationOptions,
   addModelOptions,
@@ -37,8 +38,7 @@ export function define(command: Command, io: Io): void {
 }
 
 async function chat(values: ChatValues, io: Io): Promise<void> {
-  const { Llava } = await import('../../engine/index.ts');
-  await using model = await orAborted(Llava.load(values.model, loadOptions(values, io.signal)), io.signal);
+  await using model = await orAborted(loadLlava(values.model, loadOptions(values, io.signal), io), io.signal);
   using conversation = model.chat(values.system === undefined ? {} : { system: values.system });
   const session = new ChatSession(conversation, values, io);
   for (const file of values.image ?? []) await session.addImage(file);

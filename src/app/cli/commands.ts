@@ -34,6 +34,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'convert', summary: 'write a model in another layout', load: () => import('./convert.ts') },
   { name: 'quantize', summary: 'write a model with smaller, faster weights', load: () => import('./quantize.ts') },
   { name: 'tokens', summary: 'show prompt and tokens of a question', load: () => import('./tokens.ts') },
+  { name: 'download', summary: 'fetch a model from the Hub', load: () => import('./download.ts') },
   { name: 'info', summary: 'show what a model is and what it needs', load: () => import('./info.ts') },
 ];
 

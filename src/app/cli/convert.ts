@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { ConvertOptions, ConvertTarget } from '../../engine/index.ts';
 import type { Io } from './commands.ts';
+import { companionFolders, MODEL_NAME, modelFolder } from './model-name.ts';
 import { type ModelValues, mmprojOption, modelBaseOption, visionTowerOption } from './options.ts';
 import { ProgressBar } from './progress.ts';
 
@@ -40,7 +41,7 @@ const UNITS: Readonly<Record<string, number>> = {
 
 export function define(command: Command, io: Io): void {
   command
-    .argument('<source>', 'folder of the model, or a .gguf file')
+    .argument('<source>', MODEL_NAME)
     .argument('<destination>', 'new folder to write')
     .requiredOption('--to <target>', 'hf, hf-new, original, onnx or gguf')
     .option('--dtype <type>', 'element type of the weights: keep, f32, f16, bf16, q8_0 or q4_0 (default: keep)')
@@ -56,12 +57,11 @@ async function convert(source: string, destination: string, values: ConvertValue
   const { convertModel } = await import('../../engine/index.ts');
   let bar: ProgressBar | undefined;
   try {
-    await convertModel(source, destination, {
+    await convertModel(await modelFolder(source, io), destination, {
       to: values.to as ConvertTarget,
       ...(values.dtype !== undefined && { dtype: values.dtype as NonNullable<ConvertOptions['dtype']> }),
       ...(values.maxShardSize !== undefined && { maxShardBytes: values.maxShardSize }),
-      ...(values.visionTower !== undefined && { visionTower: values.visionTower }),
-      ...(values.modelBase !== undefined && { modelBase: values.modelBase }),
+      ...(await companionFolders(values, io)),
       ...(values.mmproj !== undefined && { mmproj: values.mmproj }),
       signal: io.signal,
       onProgress: ({ bytes, totalBytes, keptBytes }) => {

@@ -7,6 +7,7 @@ import { LlavaError } from '../../core/index.ts';
 import type { Llava } from '../../engine/index.ts';
 import type { EvalQuestion, EvalReport, EvalRow, RowFile, Tally } from '../../eval/index.ts';
 import type { Io } from './commands.ts';
+import { loadLlava, MODEL_NAME, modelFolder } from './model-name.ts';
 import { loadOptions, parseNumber } from './options.ts';
 import { ProgressBar } from './progress.ts';
 
@@ -23,7 +24,7 @@ interface EvalValues {
 
 export function define(command: Command, io: Io): void {
   command
-    .argument('<model>', 'folder of a model')
+    .argument('<model>', MODEL_NAME)
     .requiredOption('--task <name>', 'the test: easy-vqa or emoji')
     .option('--data <path>', 'folder or archive of the data, for tests that are not fetched (easy-vqa)')
     .addOption(numberOption('--limit', 'ask only so many questions, spread over the test'))
@@ -39,16 +40,16 @@ function numberOption(name: string, description: string): Option {
   return new Option(`${name} <number>`, description).argParser(parseNumber(name));
 }
 
-async function evalModel(folder: string, values: EvalValues, io: Io): Promise<void> {
-  const { Llava } = await import('../../engine/index.ts');
+async function evalModel(name: string, values: EvalValues, io: Io): Promise<void> {
+  const folder = await modelFolder(name, io);
   const { RowFile } = await import('../../eval/index.ts');
   const questions = await chosenQuestions(folder, values, io);
-  await using model = await Llava.load(folder, loadOptions({ ...values, model: folder }, io.signal));
+  await using model = await loadLlava(folder, loadOptions({ ...values, model: folder }, io.signal), io);
   using rows = values.output === undefined ? undefined : new RowFile(values.output, runName(folder, values));
   const started = performance.now();
   const report = await askAll(model, questions, rows, values, io);
   const seconds = Math.round((performance.now() - started) / 100) / 10;
-  io.stdout.write(`${await format(report, { model: folder, seconds, ...values })}\n`);
+  io.stdout.write(`${await format(report, { model: name, seconds, ...values })}\n`);
 }
 
 async function chosenQuestions(folder: string, { task, data, limit }: EvalValues, io: Io) {

@@ -4,11 +4,12 @@ import type { Command } from 'commander';
 import type { ModelDescription, PartDescription } from '../../engine/index.ts';
 import type { LlamaConfig } from '../../models/index.ts';
 import type { Io } from './commands.ts';
-
+import { companionFolders, MODEL_NAME, modelFolder } from './model-name.ts';
 import { compatOption, type ModelValues, mmprojOption, modelBaseOption, visionTowerOption } from './options.ts';
+import { formatBytes } from './progress.ts';
 
 export function define(command: Command, io: Io): void {
-  command.argument('<model>', 'folder of a model, or a .gguf file');
+  command.argument('<model>', MODEL_NAME);
   command.addOption(mmprojOption()).addOption(compatOption()).addOption(visionTowerOption());
   command.addOption(modelBaseOption());
   command.option('--json', 'print an object');
@@ -19,9 +20,10 @@ interface InfoValues extends Pick<ModelValues, 'mmproj' | 'compat' | 'visionTowe
   readonly json?: boolean;
 }
 
-async function info(folder: string, json: boolean, options: Omit<InfoValues, 'json'>, io: Io): Promise<void> {
+async function info(name: string, json: boolean, options: Omit<InfoValues, 'json'>, io: Io): Promise<void> {
   const { describeModel } = await import('../../engine/index.ts');
-  const description = describeModel(folder, options);
+  const companions = await companionFolders(options, io);
+  const description = describeModel(await modelFolder(name, io), { ...options, ...companions });
   io.stdout.write(`${json ? JSON.stringify(description, null, 2) : formatTable(rows(description))}\n`);
 }
 
@@ -106,11 +108,4 @@ function formatCount(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toFixed(2)} billion`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)} million`;
   return count.toLocaleString('en-US');
-}
-
-/** `14.1 GB`, `32 MB`, `5 kB`. */
-function formatBytes(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  if (bytes >= 1e6) return `${Math.round(bytes / 1e6)} MB`;
-  return `${Math.ceil(bytes / 1e3)} kB`;
 }

@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions, QuantChoice } from '../../engine/index.ts';
 import { COMPAT_NAMES, type Compat, type WeightFormat } from '../../models/index.ts';
+import { MODEL_NAME } from './model-name.ts';
 
 /** The demo model that the package carries. */
 export const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
@@ -84,7 +85,7 @@ export function mmprojOption(): Option {
 /** Which model, and how it reads images. */
 export function addModelOptions(command: Command): Command {
   return command
-    .addOption(new Option('--model <folder>', 'the model').default(DEMO_MODEL, 'the demo model of this package'))
+    .addOption(new Option('--model <name>', MODEL_NAME).default(DEMO_MODEL, 'the demo model of this package'))
     .addOption(mmprojOption())
     .option('--template <name>', "conversation template or .jinja file (default: the model's own)")
     .addOption(compatOption())

@@ -13,14 +13,25 @@ export class ProgressBar implements Disposable {
   readonly #total: number;
   readonly #start = performance.now();
   readonly #startCount: number;
+  readonly #format: (count: number) => string;
   #drawn = Number.NEGATIVE_INFINITY;
 
-  /** @param startCount how much was done before: it does not count for the speed */
-  constructor(stream: Io['stderr'], label: string, total: number, startCount = 0) {
+  /**
+   * @param startCount how much was done before: it does not count for the speed
+   * @param format how counts are shown
+   */
+  constructor(
+    stream: Io['stderr'],
+    label: string,
+    total: number,
+    startCount = 0,
+    format: (count: number) => string = String,
+  ) {
     this.#stream = stream;
     this.#label = label;
     this.#total = total;
     this.#startCount = startCount;
+    this.#format = format;
   }
 
   /** `count` of the total is done; `detail` is shown beside. */
@@ -33,13 +44,21 @@ export class ProgressBar implements Disposable {
     const bar = '█'.repeat(Math.round(fraction * BAR_WIDTH)).padEnd(BAR_WIDTH, '░');
     const done = count - this.#startCount;
     const left = done > 0 ? formatDuration(((this.#total - count) * (now - this.#start)) / done / 1000) : '?';
-    this.#stream.write(`\r\x1b[K${this.#label} ${bar} ${count}/${this.#total} · ${left} left ${detail}`.trimEnd());
+    const counts = `${this.#format(count)}/${this.#format(this.#total)}`;
+    this.#stream.write(`\r\x1b[K${this.#label} ${bar} ${counts} · ${left} left ${detail}`.trimEnd());
   }
 
   /** Ends the line, so that what is printed next has a line of its own. */
   [Symbol.dispose](): void {
     if (this.#stream.isTTY && Number.isFinite(this.#drawn)) this.#stream.write('\n');
   }
+}
+
+/** `14.1 GB`, `32 MB`, `5 kB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes >= 1e6) return `${Math.round(bytes / 1e6)} MB`;
+  return `${Math.ceil(bytes / 1e3)} kB`;
 }
 
 /** `4 s`, `3:07`, `2:03:07`. */

@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander';
 import type { JsonObject, Quantization, WeightFormat } from '../../models/index.ts';
 import type { Io } from './commands.ts';
+import { MODEL_NAME, modelFolder } from './model-name.ts';
 import { WEIGHT_FORMATS } from './options.ts';
 import { ProgressBar } from './progress.ts';
 
@@ -12,7 +13,7 @@ interface QuantizeValues {
 }
 
 export function define(command: Command, io: Io): void {
-  command.argument('<source>', 'folder of a model with float weights');
+  command.argument('<source>', `float weights: ${MODEL_NAME}`);
   command.argument('<target>', 'new folder');
   command.addOption(new Option('--format <form>', 'form of the linear layers').choices(WEIGHT_FORMATS).default('w8a8'));
   command.option('--plan <file>', 'JSON: {"format": …, "exceptions": {"language_model.model.layers.0.*": "w8a16"}}');
@@ -27,7 +28,11 @@ async function quantize(source: string, target: string, values: QuantizeValues, 
     bar.update(done);
   };
   try {
-    await quantizeModel(source, target, { quantization: await planOf(values), onProgress, signal: io.signal });
+    await quantizeModel(await modelFolder(source, io), target, {
+      quantization: await planOf(values),
+      onProgress,
+      signal: io.signal,
+    });
   } finally {
     bar?.[Symbol.dispose]();
   }

@@ -6,6 +6,7 @@ import { LlavaError } from '../../core/index.ts';
 import type { ImageSpan, LlavaProcessor, SizedImage, TokenizedPrompt } from '../../engine/index.ts';
 import type { Io } from './commands.ts';
 import { checkImages, openImage } from './image-file.ts';
+import { companionFolders, MODEL_NAME, modelFolder } from './model-name.ts';
 import {
   collect,
   compatOption,
@@ -30,7 +31,7 @@ type ModelKey = (typeof MODEL_KEYS)[number];
 const LINE_WIDTH = 100;
 
 export function define(command: Command, io: Io): void {
-  command.argument('<model>', 'folder of a model, which need not hold weights, or a .gguf file');
+  command.argument('<model>', `${MODEL_NAME}; weights are not needed`);
   command.option('--text <text>', 'what to ask; - reads stdin; <image> in it marks the place of an image');
   command.option('--text-file <file>', 'a file with what to ask');
   command.option('--image <file>', 'JPEG, PNG, WebP or GIF; may be given several times', collect);
@@ -43,11 +44,15 @@ export function define(command: Command, io: Io): void {
   command.action((model: string, values: TokensValues) => tokens(model, values, io));
 }
 
-async function tokens(folder: string, values: TokensValues, io: Io): Promise<void> {
+async function tokens(model: string, values: TokensValues, io: Io): Promise<void> {
   const { LlavaProcessor } = await import('../../engine/index.ts');
   const { system } = values;
   const given = MODEL_KEYS.flatMap(key => (values[key] === undefined ? [] : [[key, values[key]]]));
-  const processor = LlavaProcessor.open(folder, Object.fromEntries(given));
+  const folder = await modelFolder(model, io, { weights: false });
+  const processor = LlavaProcessor.open(folder, {
+    ...Object.fromEntries(given),
+    ...(await companionFolders(values, io)),
+  });
   const images = await readImages(values, io);
   const text = await readText(values, io);
   const tokenized = await processor.tokenize(text, { images, ...(system !== undefined && { system }) });

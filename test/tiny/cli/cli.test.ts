@@ -136,7 +136,8 @@ describe('help', () => {
     const { code, stdout } = await run(['ask', '--help']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/--max-tokens <number> +longest answer, tokens \(default: 512\)/);
-    expect(stdout).toMatch(/--model <folder> +the model \(default: the demo model of this\s+package\)/);
+    expect(stdout).toMatch(/--model <name> +a folder, a \.gguf file, or org\/name/);
+    expect(stdout).toContain('default: the demo');
   });
 
   test('--version', async () => {

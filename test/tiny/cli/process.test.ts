@@ -1,10 +1,12 @@
 /** @file The built command as a process: exit codes, a reader that leaves, Ctrl-C, start. */
 
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { temporaryFolder, writeTinyModel } from '../engine/tiny-model.ts';
+import { COMMIT, HubServer } from '../hub/hub-server.ts';
+import { sha256 } from '../hub/support.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const DIST = join(ROOT, '.cache', `test-cli-${process.pid}`);
@@ -65,6 +67,45 @@ test.skipIf(process.platform === 'win32')('Ctrl-C ends with 130 at once', async 
   child.kill('SIGINT');
   expect(await ended).toEqual({ code: 130, stdout: '', stderr: '' });
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a killed download goes on in the next processes, once for both',
+  async () => {
+    await using server = await HubServer.start();
+    const weights = Buffer.alloc(3_000_000, 'weights');
+    server.add('config.json', '{}');
+    server.add('model.safetensors', weights, { large: true });
+    const path = `storage /org/name/resolve/${COMMIT}/model.safetensors`;
+    server.fail(path, (_request, response) => {
+      response.writeHead(200, { 'content-length': weights.length });
+      response.write(weights.subarray(0, 1_000_000));
+    });
+    using home = temporaryFolder();
+    const env = {
+      ...process.env,
+      HF_HOME: home.path,
+      HF_HUB_CACHE: '',
+      HF_ENDPOINT: server.endpoint,
+      HF_HUB_OFFLINE: '',
+    };
+    const download = () => spawn(process.execPath, [MAIN, 'download', 'org/name'], { env });
+
+    const killed = download();
+    const part = join(home.path, 'hub/models--org--name/blobs', `${sha256(weights)}.incomplete`);
+    const isHalf = () => statSync(part, { throwIfNoEntry: false })?.size === 1_000_000;
+    await vi.waitUntil(isHalf, { timeout: 60_000 });
+    killed.kill('SIGKILL');
+    await outcome(killed);
+    const [one, two] = await Promise.all([download(), download()].map(outcome));
+    const folder = join(home.path, 'hub/models--org--name/snapshots', COMMIT);
+    expect(one).toEqual({ code: 0, stdout: `${folder}\n`, stderr: '' });
+    expect(two).toEqual(one);
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
+    expect(server.downloads('model.safetensors')).toBe(2);
+    const asked = server.requests.filter(request => request.server === 'storage');
+    expect(asked.map(({ range }) => range)).toEqual([undefined, 'bytes=1000000-']);
+  },
+);
 
 test('--help loads none of the heavy packages', () => {
   const program = `

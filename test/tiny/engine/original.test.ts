@@ -105,21 +105,20 @@ describe('the vision tower', () => {
       expect(describeModel(model, { visionTower: path(tower) }).problems).toEqual([]);
     }));
 
-  test('is asked for by its repository’s name', () =>
+  test('comes from the Hub by its repository’s name', () =>
     alone(async model => {
-      const asked: string[] = [];
-      const resolveRepo = async (repo: string) => {
-        asked.push(repo);
-        return path(repo);
-      };
-      using loaded = await loadModel(model, { ...LOAD, resolveRepo });
-      expect(loaded.config.modelType).toBe('llava');
-      expect(asked).toEqual([tower]);
+      using cache = temporaryFolder();
+      const repo = join(cache.path, `models--${tower.replace('/', '--')}`);
+      mkdirSync(join(repo, 'refs'), { recursive: true });
+      writeFileSync(join(repo, 'refs/main'), 'abc');
+      cpSync(path(tower), join(repo, 'snapshots/abc'), { recursive: true });
+      using loaded = await loadModel(model, { ...LOAD, hub: { cacheFolder: cache.path, offline: true } });
+      await checkCase(loaded, 'llava-1.5', 'one_image');
     }));
 
   test('that is nowhere is named', () =>
     alone(async model => {
-      await expect(loadModel(model, LOAD)).rejects.toThrow(`expected the folder of the vision tower ${tower}`);
+      await expect(loadModel(model, LOAD)).rejects.toThrow(`or the folder of ${tower} beside the model's`);
     }));
 
   test('of a known kind is described without its folder, and named as missing', () =>
