@@ -93,7 +93,7 @@ function originalTemplate({ name, config }: Pick<Facts, 'name' | 'config'>): Pro
   return config.language.modelType === 'qwen2' ? getTemplate('qwen_1_5') : selected;
 }
 
-/** The first rule whose text the name contains. */
+/** What llava-hf publishes by name: the first rule that fits. */
 const PUBLISHED: readonly (readonly [RegExp, TemplateName])[] = [
   [/llama-?3/, 'hf_llava_next_llama_3'],
   [/mistral/, 'hf_llava_1_6_mistral'],
@@ -105,6 +105,7 @@ const PUBLISHED: readonly (readonly [RegExp, TemplateName])[] = [
 function publishedTemplate({ name, config }: Pick<Facts, 'name' | 'config'>): PromptTemplate {
   if (config.modelType !== 'llava') return originalTemplate({ name, config });
   const rule = PUBLISHED.find(([text]) => text.test(name.toLowerCase()));
-  const fallback = config.anyres ? 'hf_llava_1_6_vicuna' : 'hf_llava_1_5';
-  return getTemplate(rule?.[1] ?? fallback);
+  const ofLlama = config.anyres ? 'hf_llava_1_6_vicuna' : 'hf_llava_1_5';
+  const byLanguage = { llama: ofLlama, mistral: 'hf_llava_1_6_mistral', qwen2: 'hf_llava_next_qwen' } as const;
+  return getTemplate(rule?.[1] ?? byLanguage[config.language.modelType]);
 }

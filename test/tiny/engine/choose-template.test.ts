@@ -110,6 +110,15 @@ describe("Hugging Face's layout", () => {
     expect(choice({ json, name })).toBe(`${template}, hf`);
   });
 
+  test.each([
+    ['llama', 'hf_llava_1_5'],
+    ['mistral', 'hf_llava_1_6_mistral'],
+    ['qwen2', 'hf_llava_next_qwen'],
+  ])('without template and name it goes by the language model: %s', (type, template) => {
+    const json = { ...HF, text_config: { ...HF.text_config, model_type: type } };
+    expect(choice({ json })).toBe(`${template}, hf`);
+  });
+
   test("with the original's rules it is asked as the original", () => {
     const original = { compat: 'original' } as const;
     expect(choice({ json: HF, name: 'llava-v1.5-7b-hf', jinja: true }, original)).toBe('llava_v1, llava');
