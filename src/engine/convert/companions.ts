@@ -6,7 +6,7 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
-import type { JsonObject, Layout, LlavaConfig } from '../../models/index.ts';
+import { blocksFor, type JsonObject, type Layout, type LlavaConfig } from '../../models/index.ts';
 import {
   changedTokenizerFiles,
   formatImageSettings,
@@ -19,7 +19,7 @@ import { chooseTemplate } from '../choose-template.ts';
 import type { ModelFolder } from '../model-folder.ts';
 import { chatTemplate } from './chat-template.ts';
 import { configJson, formatConfig, isLlavaNext, pinpoints, selectStrategy } from './config-json.ts';
-import { planVocabulary, type VocabularyPlan } from './vocabulary.ts';
+import { planVocabulary, sameVocabulary, type VocabularyPlan } from './vocabulary.ts';
 
 /** Text or JSON to write, or a file to copy. */
 type Companion = string | JsonObject | { readonly copyOf: string };
@@ -48,14 +48,23 @@ export function planCompanions(folder: ModelFolder, layout: Layout, dtype: keyof
   const json = { ...(readJson(file) as JsonObject), _name_or_path: folder.name };
   if (config.modelType !== 'llava') return languageCompanions(folder, layout, json, DTYPE_NAMES[dtype]);
   if (layout === 'original') refuseForOriginal(root, config);
-  const tokenizer = folder.tokenizer();
+  const tower = layoutTower(folder, config, layout);
   const tokenizerRoot = tokenizerFolder(folders);
-  const plan = planVocabulary(layout, tokenizer, config.language.vocabSize, root);
+  const tokenizer = mayLackTokenizer(folder, layout) ? undefined : folder.tokenizer();
+  const plan = tokenizer
+    ? planVocabulary(layout, tokenizer, config.language.vocabSize, root)
+    : sameVocabulary(config, json);
   const isHuggingFace = layout !== 'original';
-  const source = { config, json, ...plan, dtype: DTYPE_NAMES[dtype], squareMode: folder.image!.mode };
+  const source = {
+    config: { ...config, ...tower },
+    json,
+    ...plan,
+    dtype: DTYPE_NAMES[dtype],
+    squareMode: folder.image!.mode,
+  };
   const files: [string, Companion][] = [
     ...copies([tokenizerRoot], TOKENIZER_FILES),
-    ...changedTokenizerFiles(tokenizerRoot, plan.change),
+    ...(tokenizer ? changedTokenizerFiles(tokenizerRoot, plan.change) : []),
     ...chatTemplates(folder, tokenizer, isHuggingFace),
     ['generation_config.json', generationJson(json, folder, tokenizer, plan)],
     ['preprocessor_config.json', preprocessorJson(folder, config, layout)],
@@ -63,6 +72,34 @@ export function planCompanions(folder: ModelFolder, layout: Layout, dtype: keyof
     ['config.json', formatConfig(configJson(layout, source))],
   ];
   return { rows: plan.rows, files: new Map(files) };
+}
+
+/**
+ * The original takes the last block off a SigLIP and reads what is then last; published checkpoints of Hugging Face have it
+ * taken off already. Blocks are counted so that both read the same one.
+ */
+function layoutTower(
+  { weights }: ModelFolder,
+  { vision, visionFeatureLayers }: LlavaConfig,
+  layout: Layout,
+): Partial<Pick<LlavaConfig, 'vision' | 'visionFeatureLayers'>> {
+  if (vision.modelType !== 'siglip_vision_model') return {};
+  const blocks = vision.numHiddenLayers;
+  const isWhole = weights.has(`vision_tower.vision_model.encoder.layers.${blocks - 1}.layer_norm1.weight`);
+  const counted = (numHiddenLayers: number, layer: number) => ({
+    vision: { ...vision, numHiddenLayers },
+    visionFeatureLayers: [layer],
+  });
+  const [layer] = visionFeatureLayers;
+  if (layout === 'original') return layer === -1 || layer === blocks ? counted(blocks + 1, -2) : {};
+  return layer === -2 && !isWhole ? counted(blocks - 1, -1) : {};
+}
+
+/** A tokenizer is needed where tokens may have to be added: on the way from the original's layout. */
+function mayLackTokenizer({ config, folders }: ModelFolder, layout: Layout): boolean {
+  const has = copies(folders, TOKENIZER_FILES).some(([name]) => /^tokenizer\.(json|model|bin)$/.test(name));
+  const isKnown = config.modelType === 'llava' && (config.format === 'hf' || layout === 'original');
+  return !has && isKnown;
 }
 
 /** A language model alone keeps its vocabulary and, but for the type, its configuration. */
@@ -86,17 +123,24 @@ function copies(folders: readonly string[], names: readonly string[]): [string, 
 }
 
 /** Hugging Face's models have their template as text; where there is none, that of the template they are asked with. */
-function chatTemplates(folder: ModelFolder, tokenizer: Tokenizer, isWanted: boolean): [string, Companion][] {
+function chatTemplates(
+  folder: ModelFolder,
+  tokenizer: Tokenizer | undefined,
+  isWanted: boolean,
+): [string, Companion][] {
   const found = copies(folder.folders, CHAT_TEMPLATES);
-  if (!isWanted || found.length > 0) return found;
+  if (!isWanted || !tokenizer || found.length > 0) return found;
   return [['chat_template.jinja', chatTemplate(chooseTemplate(folder, tokenizer))]];
 }
 
 /** Throws for what the original's configuration cannot say. */
-function refuseForOriginal(root: string, { projectorBias, visionFeatureLayers: layers }: LlavaConfig): void {
+function refuseForOriginal(root: string, { projectorBias, vision, visionFeatureLayers: layers }: LlavaConfig): void {
   const lacks = (what: string) => new LlavaError(`${root}: expected ${what}, as the original layout has it`);
   if (!projectorBias) throw lacks('a projector with biases');
   if (layers.length > 1) throw lacks(`features of one layer, got those of ${layers.join(' and ')}`);
+  if (vision.modelType === 'siglip_vision_model' && blocksFor(layers[0]!, vision) < vision.numHiddenLayers - 1) {
+    throw lacks(`features of SigLIP's last block or the one before, got those of layer ${layers[0]}`);
+  }
 }
 
 /**
@@ -117,14 +161,14 @@ function preprocessorJson({ image }: ModelFolder, config: LlavaConfig, layout: L
 function generationJson(
   json: JsonObject,
   { folders, eosIds }: ModelFolder,
-  tokenizer: Tokenizer,
+  tokenizer: Tokenizer | undefined,
   { padId }: VocabularyPlan,
 ): JsonObject {
   const file = findFile('generation_config.json', folders);
   const given = file === undefined ? {} : (readJson(file) as JsonObject);
   const text = (json.text_config ?? json) as JsonObject;
-  const eos = eosIds.length === 1 ? eosIds[0] : eosIds.length > 1 ? eosIds : tokenizer.eosId;
-  const bos = given.bos_token_id ?? text.bos_token_id ?? tokenizer.bosId;
+  const eos = eosIds.length === 1 ? eosIds[0] : eosIds.length > 1 ? eosIds : tokenizer?.eosId;
+  const bos = given.bos_token_id ?? text.bos_token_id ?? tokenizer?.bosId;
   const ids = { bos_token_id: bos, eos_token_id: eos, pad_token_id: padId };
   return { ...given, ...Object.fromEntries(Object.entries(ids).filter(([, id]) => id !== undefined)) };
 }

@@ -7,7 +7,7 @@
  */
 
 import { castFloat, type HostTensor, hostTensor, LlavaError, toFloat32 } from '../../core/index.ts';
-import type { Layout } from '../../models/index.ts';
+import type { JsonObject, Layout, LlavaConfig } from '../../models/index.ts';
 import { IMAGE_MARK, type TokenChange, type Tokenizer } from '../../processor/index.ts';
 
 /** What becomes of the vocabulary. */
@@ -34,6 +34,13 @@ export function planVocabulary(layout: Layout, tokenizer: Tokenizer, rows: numbe
     );
   }
   return layout === 'original' ? withoutAdded(tokenizer, rows) : withAdded(tokenizer, rows);
+}
+
+/** The vocabulary of a model without a tokenizer, as its configuration tells it. */
+export function sameVocabulary({ language, format, imageTokenId }: LlavaConfig, json: JsonObject): VocabularyPlan {
+  const padId = typeof json.pad_token_id === 'number' ? json.pad_token_id : undefined;
+  const imageId = format === 'hf' ? imageTokenId : undefined;
+  return { rows: language.vocabSize, change: { add: [], remove: [] }, imageId, padId };
 }
 
 function withAdded(tokenizer: Tokenizer, rows: number): VocabularyPlan {
