@@ -16,7 +16,8 @@ async function run(...argv: string[]) {
   return { code, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') };
 }
 
-test('convert --to gguf, then info and ask', async () => {
+// Each command imports all of the library anew, which takes long on a machine that is busy.
+test('convert --to gguf, then info and ask', { timeout: 90_000 }, async () => {
   const folder = join(temporaryFolder(), 'out');
   expect(await run('convert', SOURCE, folder, '--to', 'gguf')).toMatchObject({ code: 0, stdout: `${folder}\n` });
   const [model, mmproj] = [join(folder, 'model-f32.gguf'), join(folder, 'mmproj-f32.gguf')];
