@@ -14,6 +14,7 @@ const BUG = 'this is a bug of llava-ts; please report it with the command, the v
 const EXAMPLES = `
 Examples:
   llava ask --image photo.jpg "What is in this picture?"
+  llava ask --model llava-hf/llava-1.5-7b-hf --image photo.jpg "What is in this picture?"
   llava chat --image photo.jpg
   llava info path/to/model
 
