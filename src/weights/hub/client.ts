@@ -85,8 +85,8 @@ export class HubClient {
     }
   }
 
-  /** Repeats `action` until it does not throw a {@link TransientError}, or has failed too often without progress. */
-  async retrying<T>(action: (progressed: () => void) => Promise<T>): Promise<T> {
+  /** Repeats `action` until it does not throw a {@link TransientError}, or has failed so often without progress. */
+  async retrying<T>(action: (progressed: () => void) => Promise<T>, attempts = this.timing.attempts): Promise<T> {
     let failures = 0;
     for (;;) {
       try {
@@ -94,7 +94,7 @@ export class HubClient {
           failures = 0;
         });
       } catch (error) {
-        if (!(error instanceof TransientError) || ++failures >= this.timing.attempts) throw error;
+        if (!(error instanceof TransientError) || ++failures >= attempts) throw error;
         await this.#pause(Math.max(error.waitMs, this.timing.delayMs * 2 ** (failures - 1)));
       }
     }

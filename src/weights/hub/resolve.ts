@@ -108,7 +108,8 @@ class LinkedAbort implements Disposable {
  * goes on working without a connection, or without the token that it came with.
  */
 async function listRepo(client: HubClient, isCached: boolean): Promise<RepoListing | undefined> {
-  if (!isCached) return await client.retrying(() => fetchListing(client));
+  // Who has mistyped a folder's name, without a connection, should not wait long to be told.
+  if (!isCached) return await client.retrying(() => fetchListing(client), Math.min(client.timing.attempts, 4));
   try {
     return await fetchListing(client);
   } catch (error) {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { repoOfSnapshot, resolveModel } from '../../../src/weights/index.ts';
+import { repoOfSnapshot, resolveModel, resolveRepo } from '../../../src/weights/index.ts';
 import { COMMIT } from './hub-server.ts';
 import { gitHash, Site, sha256, WEIGHTS } from './support.ts';
 
@@ -230,21 +230,18 @@ describe('names', () => {
   test.each(['name', 'a/b/c', './a', 'a/..', 'a/.b', 'a--b/c', 'a/b.git', 'a b/c', '', '/'])(
     '%j is no repository',
     async name => {
-      await using site = await Site.open();
-      await expect(site.resolve(name)).rejects.toThrow(
+      await expect(resolveRepo(name)).rejects.toThrow(
         'expected the name of a repository, org/name or org/name@revision',
       );
     },
   );
 
   test.each(['', '..', 'a/../b', '/a', 'a\\b', 'a\nb', 'a//b', 'c:d'])('%j is no revision', async revision => {
-    await using site = await Site.open();
-    await expect(site.resolve(`org/name@${revision}`)).rejects.toThrow('expected a branch, tag or commit after @');
+    await expect(resolveRepo(`org/name@${revision}`)).rejects.toThrow('expected a branch, tag or commit after @');
   });
 
   test('unknown options', async () => {
-    await using site = await Site.open();
-    await expect(site.resolve('org/name', { cacheDir: '/x' } as object)).rejects.toThrow('did you mean cacheFolder');
+    await expect(resolveRepo('org/name', { cacheDir: '/x' } as object)).rejects.toThrow('did you mean cacheFolder');
   });
 });
 
