@@ -34,7 +34,7 @@ const middling = (dtype: Published['dtype']): Published => ({
   tokens: 8000,
 });
 
-/** Asks until the context is full; prints resident bytes and positions. */
+/** Asks what fills most of the context; prints resident bytes and positions. */
 const CHILD = `
 import { readFileSync } from 'node:fs';
 const { Llava } = await import(${JSON.stringify(pathToFileURL(join(ROOT, 'dist/index.js')).href)});
@@ -42,10 +42,9 @@ const [folder, image] = process.argv.slice(1);
 const model = await Llava.load(folder, { threads: 2 });
 let question = 'what is this ';
 let usage;
-for (let words = 40; words < 400; words += 30) {
-  const answer = await model.answer(question.repeat(words / 4), { image, maxTokens: 2 }).catch(() => undefined);
-  if (!answer) break;
-  usage = answer.usage;
+for (let times = 130; times > 0 && !usage; times -= 10) {
+  // refused at once where it does not fit
+  usage = (await model.answer(question.repeat(times), { image, maxTokens: 2 }).catch(() => undefined))?.usage;
 }
 const [, resident] = /VmRSS:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'));
 console.log(JSON.stringify({ resident: 1024 * Number(resident), positions: usage.promptTokens }));
