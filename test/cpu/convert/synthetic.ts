@@ -50,12 +50,13 @@ const PINPOINTS = [
 
 const VICUNA = { model_type: 'llama', max_position_embeddings: 4096, rms_norm_eps: 1e-5, vocab_size: 32064 };
 
-const nextJson = (text_config: object, imageId: number) => ({
+const nextJson = (text_config: object, imageId: number, torch_dtype = 'float16') => ({
   architectures: ['LlavaNextForConditionalGeneration'],
   model_type: 'llava_next',
   image_grid_pinpoints: PINPOINTS,
   image_token_index: imageId,
   use_image_newline_parameter: true,
+  torch_dtype,
   text_config,
   vision_config: CLIP_336,
 });
@@ -112,6 +113,7 @@ export const PUBLISHED = {
         ...{ max_position_embeddings: 4096, vocab_size: 64064 },
       },
       64000,
+      'bfloat16',
     ),
     layout: 'hf',
     dtype: 'bf16',
