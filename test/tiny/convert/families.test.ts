@@ -4,8 +4,10 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { tensorBytes } from '../../../src/core/index.ts';
 import { convertModel, openModelFolder } from '../../../src/engine/index.ts';
 import { blocksFor } from '../../../src/models/index.ts';
+import { readTensor } from '../../../src/weights/index.ts';
 import { contents } from './helpers.ts';
 
 const MODELS = join(import.meta.dirname, '../../golden/models');
@@ -70,3 +72,18 @@ test.each(['mistral', 'qwen2', 'llama-tied', 'llama3-rope-biases'])(
     await expect(convertModel(target, join(root, `${name}-2`), { to: 'original' })).rejects.toThrow(/expected a LLaVA/);
   },
 );
+
+test('an adapter comes out merged into its base', async () => {
+  const [adapter, modelBase] = [join(MODELS, '../torch/lora/llava'), join(MODELS, 'end-to-end')];
+  const target = join(root, 'merged');
+  await expect(convertModel(adapter, target, { to: 'hf' })).rejects.toThrow(/expected a base model/);
+  await convertModel(adapter, target, { to: 'hf', modelBase });
+  const merged = openModelFolder(adapter, { modelBase }).weights;
+  const written = openModelFolder(target).weights;
+  expect([...written.keys()].sort()).toEqual([...merged.keys()].sort());
+  for (const [name, entry] of merged) {
+    const [got, wanted] = [written.get(name)!, entry].map(tensor => tensorBytes(readTensor(tensor)));
+    expect([name, Buffer.compare(got!, wanted!)]).toEqual([name, 0]);
+  }
+  expect(weightsOf(target)).not.toEqual(weightsOf(modelBase));
+});
