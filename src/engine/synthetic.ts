@@ -36,7 +36,8 @@ export async function writeSyntheticModel(json: JsonObject, target: string, opti
       if (/^(tokenizer|special_tokens)/.test(file)) await copyFile(join(tokenizer, file), join(temporary, file));
     }
     await saveWeights(temporary, randomSources(config, quantization));
-    const whole = { ...json, [QUANTIZATION_KEY]: formatQuantization(quantization) };
+    const isFloat = quantization.format === 'float' && quantization.exceptions.length === 0;
+    const whole = isFloat ? json : { ...json, [QUANTIZATION_KEY]: formatQuantization(quantization) };
     await writeFile(join(temporary, 'config.json'), `${JSON.stringify(whole, null, 2)}\n`);
   });
 }
