@@ -18,6 +18,9 @@ const PACKAGES = [
   `@fugood/node-llama-${PLATFORM}@1.7.15`,
 ];
 
+/** npm gives up after this. */
+const INSTALL_MS = 240_000;
+
 /** Why the peers are not there, undefined when they are. */
 export function installPeers(): string | undefined {
   if (PLATFORM !== 'linux-x64') return `no pinned binaries for ${PLATFORM}`;
@@ -26,7 +29,7 @@ export function installPeers(): string | undefined {
     mkdirSync(FOLDER, { recursive: true });
     writeFileSync(join(FOLDER, 'package.json'), '{ "private": true }\n');
     const flags = ['--ignore-scripts', '--omit=optional', '--no-fund', '--no-audit'];
-    execFileSync('npm', ['install', ...flags, ...PACKAGES], { cwd: FOLDER, stdio: 'pipe' });
+    execFileSync('npm', ['install', ...flags, ...PACKAGES], { cwd: FOLDER, stdio: 'pipe', timeout: INSTALL_MS });
     return undefined;
   } catch (error) {
     return `npm install failed: ${(error as Error).message.split('\n')[0]}`;
