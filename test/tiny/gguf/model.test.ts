@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { castFloat, tensorBytes } from '../../../src/core/index.ts';
 import { describeModel, LlavaProcessor, loadModel, openModelFolder, writeGgufPair } from '../../../src/engine/index.ts';
+import type { LlavaConfig } from '../../../src/models/index.ts';
 import { openGguf, readTensor } from '../../../src/weights/index.ts';
 import { relativeError } from '../engine/tiny-model.ts';
 import { refusal, rejection, temporaryFolder } from '../weights/helpers.ts';
@@ -97,6 +98,28 @@ test('a LLaVA answers about a picture as the folder that it was written from', a
   for (const path of [END_TO_END, folder]) {
     using model = await loadModel(path, { template: 'hf_llava_1_5' });
     const content = await contentOf(model, 'USER: <image>\nWhat? ASSISTANT:', [join(END_TO_END, 'image.png')]);
+    answers.push({ prompt: content.ids, ...(await greedy(model, content, 32)) });
+  }
+  expect(answers[1]).toEqual(answers[0]);
+});
+
+test('a LLaVA-1.6: grids, merging and the newline vector come through, and so do the answers', async () => {
+  const next = join(MODELS, 'llava-next');
+  const folder = temporaryFolder();
+  await writeGgufPair(openModelFolder(next), folder, { dtype: 'f32' });
+  const [source, read] = [openModelFolder(next), openModelFolder(folder)];
+  const rules = ({ config }: typeof source) => {
+    expect(config.modelType).toBe('llava');
+    const { anyres, merge, compat, visionFeatureSelect } = config as LlavaConfig;
+    return { anyres, merge, compat, visionFeatureSelect };
+  };
+  expect(rules(read)).toEqual(rules(source));
+  const newline = (weights: typeof source.weights) => readTensor(weights.get('image_newline')!).data;
+  expect(newline(read.weights)).toEqual(newline(source.weights));
+  const answers = [];
+  for (const path of [next, folder]) {
+    using model = await loadModel(path, { template: 'hf_llava_1_6_vicuna' });
+    const content = await contentOf(model, 'USER: <image>\nWhat? ASSISTANT:', [join(next, 'image.png')]);
     answers.push({ prompt: content.ids, ...(await greedy(model, content, 32)) });
   }
   expect(answers[1]).toEqual(answers[0]);
