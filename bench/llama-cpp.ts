@@ -6,10 +6,10 @@
  */
 
 import { Rng } from '../src/core/index.ts';
-import { type LlavaModel, loadModel, median } from '../src/engine/index.ts';
+import { type LlavaModel, loadModel, median, timed } from '../src/engine/index.ts';
 import type { WeightFormat } from '../src/models/index.ts';
 import { asGguf, inForm, llama7b, syntheticModel } from './models.ts';
-import { type Contest, type Row, race, timed } from './rows.ts';
+import { type Contest, type Row, race } from './rows.ts';
 
 const LAYERS = 8;
 const THREADS = 2;

@@ -38,13 +38,6 @@ export async function race({ name, peerName, ours, peer }: Contest, n: number): 
   return { name, ours: a, peer: b, peerName, ratio: b / a, unit: 'ms', n };
 }
 
-/** Milliseconds that `action` takes. */
-export async function timed(action: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await action();
-  return performance.now() - start;
-}
-
 /** A table for people. */
 export function formatRows(rows: readonly Row[]): string {
   const cells = rows.map(({ name, ours, peer, peerName, ratio, unit }) => [

@@ -155,7 +155,8 @@ function randomPixels({ vision }: LlavaConfig, tiles: number, seed: number) {
   return hostTensor('f32', [tiles, 3, side, side], data);
 }
 
-async function timed(action: () => Promise<unknown>): Promise<number> {
+/** Milliseconds that `action` takes. */
+export async function timed(action: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await action();
   return performance.now() - start;

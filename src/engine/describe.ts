@@ -13,6 +13,7 @@ import {
   paramSources,
   readModelFiles,
 } from './model-folder.ts';
+import { checkTokenizerSize } from './open-processor.ts';
 import { type PartDescription, partsOfWeights, readIndexOutline } from './outline.ts';
 
 /** A model's description. */
@@ -45,11 +46,7 @@ export function describeModel(path: string, options: FolderOptions = {}): ModelD
   if (folder) attempt(problems, () => checkWeights(folder));
   else if (index) problems.push(...indexProblems(files, index.names));
   const { config, language } = files;
-  if (tokenizer && tokenizer.vocabSize > language.vocabSize) {
-    problems.push(
-      `${files.folder}: expected a tokenizer of at most ${language.vocabSize} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
-    );
-  }
+  if (tokenizer) attempt(problems, () => checkTokenizerSize(files.folder, tokenizer, language.vocabSize));
   return {
     name: files.name,
     folder: files.folder,

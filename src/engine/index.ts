@@ -1,5 +1,5 @@
 export { type Answer, collectAnswer, textOf } from './answer.ts';
-export { type Benchmark, type BenchmarkOptions, benchmark, median } from './benchmark.ts';
+export { type Benchmark, type BenchmarkOptions, benchmark, median, timed } from './benchmark.ts';
 export { chooseTemplate, type PromptOptions } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export * from './convert/index.ts';

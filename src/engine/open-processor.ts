@@ -8,12 +8,7 @@ import type { ModelFiles } from './model-folder.ts';
 /** Throws {@link LlavaError} that names the file at fault. */
 export function openProcessor(folder: ModelFiles, options: PromptOptions = {}): Processor {
   const tokenizer = folder.tokenizer();
-  const rows = folder.language.vocabSize;
-  if (tokenizer.vocabSize > rows) {
-    throw new LlavaError(
-      `${folder.folder}: expected a tokenizer of at most ${rows} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
-    );
-  }
+  checkTokenizerSize(folder.folder, tokenizer, folder.language.vocabSize);
   const { config, image } = folder;
   if (config.modelType === 'llava' && config.usesImageMarkers) checkMarkers(folder, tokenizer);
   const vision = config.modelType === 'llava' && image && { config, ...image };
@@ -25,6 +20,14 @@ export function openProcessor(folder: ModelFiles, options: PromptOptions = {}): 
     imageMarkers: config.modelType === 'llava' && config.usesImageMarkers,
     ...(vision && { vision }),
   };
+}
+
+/** Throws {@link LlavaError} when the tokenizer has more tokens than the embedding has `rows`. */
+export function checkTokenizerSize(where: string, tokenizer: Tokenizer, rows: number): void {
+  if (tokenizer.vocabSize <= rows) return;
+  throw new LlavaError(
+    `${where}: expected a tokenizer of at most ${rows} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
+  );
 }
 
 /** `mm_use_im_start_end`: the tokens around images were trained, so they cannot be made up here. */

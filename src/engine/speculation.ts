@@ -62,7 +62,8 @@ export class SpeculativeReader {
     const guess = this.#guesses.shift();
     if (guess?.id === id) return guess.logits;
     if (guess) this.#drop(1);
-    const guessed = lookUp(this.#tokens, this.#ahead).slice(0, this.#sequence.room - 1);
+    const room = Math.min(this.#ahead, this.#sequence.room - 1);
+    const guessed = room > 0 ? lookUp(this.#tokens, room) : [];
     if (guessed.length === 0) return this.#sequence.append(id, signal);
     const [logits, ...after] = await this.#sequence.appendAll([id, ...guessed], signal);
     this.#guesses = guessed.map((next, i) => ({ id: next, logits: after[i]! }));

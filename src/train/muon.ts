@@ -17,7 +17,7 @@ import {
   transpose,
   type Value,
 } from '../graph/index.ts';
-import { type OptimizerOptions, type StepScalars, slots, type UpdatedParam } from './updated-param.ts';
+import { type StepScalars, slots, type UpdatedParam } from './updated-param.ts';
 
 const MOMENTUM = 0.95;
 /** Coefficients of the quintic iteration x ← a·x + b·x³ + c·x⁵ on the singular values: steep at 0, bounded near 1. */
@@ -30,7 +30,6 @@ export function muonUpdate(
   { name, shape, weightDecay }: UpdatedParam,
   grad: Value,
   { lr }: StepScalars,
-  _options: OptimizerOptions,
 ): Record<string, Value> {
   const slot = slots(name);
   const [rows, columns] = shape as [number, number];

@@ -4,14 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions, QuantChoice } from '../../engine/index.ts';
-import { COMPAT_NAMES, type Compat, type WeightFormat } from '../../models/index.ts';
+import { COMPAT_NAMES, type Compat, WEIGHT_FORMATS } from '../../models/index.ts';
 import { MODEL_NAME } from './model-name.ts';
 
 /** The demo model that the package carries. */
 export const DEMO_MODEL = fileURLToPath(new URL('../../../models/demo', import.meta.url));
-
-/** Forms of the weights; spelt out here because importing them would load the graph before `--help` is shown. */
-export const WEIGHT_FORMATS: readonly WeightFormat[] = ['float', 'w8a8', 'w8a16', 'int8', 'int4'];
 
 /** Values of {@link addModelOptions}. */
 export interface ModelValues {

@@ -1,10 +1,15 @@
 /** @file `llava quantize`: writes a model with its linear layers in whole numbers. */
 
 import { type Command, Option } from 'commander';
-import type { JsonObject, Quantization, WeightFormat } from '../../models/index.ts';
+import {
+  type JsonObject,
+  parseQuantization,
+  type Quantization,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from '../../models/index.ts';
 import type { Io } from './commands.ts';
 import { MODEL_NAME, modelFolder } from './model-name.ts';
-import { WEIGHT_FORMATS } from './options.ts';
 import { ProgressBar } from './progress.ts';
 
 interface QuantizeValues {
@@ -40,7 +45,6 @@ async function quantize(source: string, target: string, values: QuantizeValues, 
 
 async function planOf({ format, plan }: QuantizeValues): Promise<Quantization> {
   if (plan === undefined) return { format, exceptions: [] };
-  const { parseQuantization } = await import('../../models/index.ts');
   const { readJson } = await import('../../weights/index.ts');
   return parseQuantization({ format, ...(readJson(plan, 'a quantisation plan') as JsonObject) }, plan);
 }

@@ -6,9 +6,10 @@
  * any other vocabulary stays as it is.
  */
 
-import { castFloat, type HostTensor, hostTensor, LlavaError, toFloat32 } from '../../core/index.ts';
+import { castFloat, type HostTensor, hostTensor, toFloat32 } from '../../core/index.ts';
 import type { JsonObject, Layout, LlavaConfig } from '../../models/index.ts';
 import { IMAGE_MARK, type TokenChange, type Tokenizer } from '../../processor/index.ts';
+import { checkTokenizerSize } from '../open-processor.ts';
 
 /** What becomes of the vocabulary. */
 export interface VocabularyPlan {
@@ -28,11 +29,7 @@ const padded = (rows: number): number => Math.ceil(rows / ROW_STEP) * ROW_STEP;
 
 /** What `layout` makes of the vocabulary of a LLaVA whose embeddings have `rows`. */
 export function planVocabulary(layout: Layout, tokenizer: Tokenizer, rows: number, where: string): VocabularyPlan {
-  if (tokenizer.vocabSize > rows) {
-    throw new LlavaError(
-      `${where}: expected a tokenizer of at most ${rows} tokens, the rows of the embedding, got ${tokenizer.vocabSize}`,
-    );
-  }
+  checkTokenizerSize(where, tokenizer, rows);
   return layout === 'original' ? withoutAdded(tokenizer, rows) : withAdded(tokenizer, rows);
 }
 
