@@ -7,9 +7,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { cacheFolder, LlavaError, nearestName, sizeOf, throwIfAborted } from '../core/index.ts';
+import { cacheFolder, type HostTensor, LlavaError, nearestName, sizeOf, throwIfAborted } from '../core/index.ts';
+import type { Graph } from '../graph/index.ts';
 import {
   BLOCK_SIZE,
+  type FormatPlan,
   fitsFormat,
   formatPlan,
   formatQuantization,
@@ -18,24 +20,27 @@ import {
   type WeightFormat,
 } from '../models/index.ts';
 import {
+  blockScale,
+  entrySource,
   findFile,
-  type QuantizedMatrix,
   quantizeBlocksOf,
   quantizeRowsOf,
   readTensor,
+  rowScale,
   saveFolderAtomic,
   saveWeights,
   type TensorSource,
-  type WeightEntry,
 } from '../weights/index.ts';
 import { suitableFormat } from './cpu-features.ts';
 import {
   type FolderOptions,
+  type ModelFiles,
   type ModelFolder,
   modelGraphs,
   openModelFolder,
   paramSources,
   QUANTIZATION_KEY,
+  readModelFiles,
 } from './model-folder.ts';
 
 /** What {@link quantizeModel} is told. */
@@ -61,11 +66,11 @@ export interface LinearLayer {
 /** The linear layers of a model, in the order of the graphs. */
 export function linearLayers(folder: ModelFolder): LinearLayer[] {
   const paths = new Set<string>();
-  const { decoder, vision } = modelGraphs(folder, path => {
+  const graphs = graphsOf(folder, path => {
     paths.add(path);
     return 'float';
   });
-  const shapes = new Map([decoder, vision].flatMap(graph => graph?.params ?? []).map(p => [p.name, p.shape]));
+  const shapes = new Map(graphs.flatMap(graph => graph.params).map(({ name, shape }) => [name, shape]));
   return Array.from(paths, path => {
     const own = `${path}.weight`;
     const weight = shapes.has(own) ? own : path.replace(/lm_head$/, 'model.embed_tokens.weight');
@@ -113,56 +118,50 @@ export async function quantizeModel(source: string, target: string, options: Qua
 }
 
 /** The copy takes over the other files of a folder, so there must be one. */
-function checkLayout({ folder, folders }: ModelFolder): void {
+function checkLayout({ folder, folders }: ModelFiles): void {
   if (findFile('config.json', folders)) return;
   throw new LlavaError(`${folder}: expected a folder with config.json to quantise, got a model in GGUF form`);
 }
 
+/** The weights that the quantised graphs ask for, each as it is stored or computed when its turn to be written comes. */
 function tensorSources(
   folder: ModelFolder,
   layers: readonly LinearLayer[],
   formats: ReadonlyMap<string, WeightFormat>,
 ): TensorSource[] {
-  const { decoder, vision } = modelGraphs(folder);
-  paramSources(folder, vision ? [decoder, vision] : [decoder]); // throws where weights are missing or misshapen
-  const quantized = layers.filter(({ path }) => formats.get(path) !== 'float');
-  const replaced = new Set(quantized.map(({ path }) => `${path}.weight`));
-  const used = new Set([decoder, vision].flatMap(graph => graph?.params ?? []).map(({ name }) => name));
-  const kept = [...used].filter(name => !replaced.has(name));
-  return [
-    ...kept.map(name => storedSource(name, folder.weights.get(name)!)),
-    ...quantized.flatMap(layer => quantizedSources(layer, formats.get(layer.path)!, folder.weights.get(layer.weight)!)),
-  ];
-}
-
-function storedSource(name: string, entry: WeightEntry): TensorSource {
-  return { name, dtype: entry.dtype, shape: entry.shape, read: () => readTensor(entry) };
-}
-
-/** The codes and the scale of a layer. Each is computed when its turn to be written comes. */
-function quantizedSources(layer: LinearLayer, format: WeightFormat, entry: WeightEntry): TensorSource[] {
-  const { path, outputs, inputs } = layer;
-  const quantized = (): QuantizedMatrix => quantizeMatrix(readTensor(entry), format);
-  const blocks = inputs / BLOCK_SIZE;
-  const scale = (shape: readonly number[]): TensorSource => ({
-    ...{ name: `${path}.weight.scale`, dtype: 'f32', shape, read: () => quantized().scale },
+  paramSources(folder, graphsOf(folder)); // throws where weights are missing or misshapen
+  const byPath = new Map(layers.map(layer => [layer.path, layer]));
+  const params = graphsOf(folder, path => formats.get(path)!).flatMap(graph => graph.params);
+  return params.map(({ name, dtype, shape }) => {
+    const [, path = '', part] = /^(.+)\.weight\.(int8|int4|scale)$/.exec(name) ?? [];
+    const layer = byPath.get(path);
+    if (!layer) return entrySource(folder.weights.get(name)!, name);
+    const entry = folder.weights.get(layer.weight)!;
+    const make = part === 'scale' ? scaleOf : codesOf;
+    const read = (): HostTensor => make(readTensor(entry), formats.get(path)!);
+    return { name, dtype, shape: shape as readonly number[], read };
   });
-  if (format === 'w8a8' || format === 'w8a16') {
-    const codes = { name: `${path}.weight.int8`, dtype: 'i8', shape: [inputs, outputs] } as const;
-    return [{ ...codes, read: () => quantized().codes }, scale([outputs])];
-  }
-  const bits = format === 'int4' ? 4 : 8;
-  const codes = {
-    name: `${path}.weight.int${bits}`,
-    dtype: 'u8',
-    shape: [outputs, blocks, (BLOCK_SIZE * bits) / 8],
-  } as const;
-  return [{ ...codes, read: () => quantized().codes }, scale([outputs, blocks])];
 }
 
-function quantizeMatrix(matrix: Parameters<typeof quantizeRowsOf>[0], format: WeightFormat): QuantizedMatrix {
-  if (format === 'w8a8' || format === 'w8a16') return quantizeRowsOf(matrix);
-  return quantizeBlocksOf(matrix, format === 'int4' ? 4 : 8, BLOCK_SIZE);
+function graphsOf(folder: ModelFolder, plan?: FormatPlan): Graph[] {
+  const { decoder, vision } = modelGraphs(folder, plan);
+  return vision ? [decoder, vision] : [decoder];
+}
+
+/** Bits of a form that has scales for blocks; undefined for one that has them for rows. */
+function blockBits(format: WeightFormat): 4 | 8 | undefined {
+  if (format === 'int4') return 4;
+  return format === 'int8' ? 8 : undefined;
+}
+
+function codesOf(matrix: HostTensor, format: WeightFormat): HostTensor {
+  const bits = blockBits(format);
+  return (bits ? quantizeBlocksOf(matrix, bits, BLOCK_SIZE) : quantizeRowsOf(matrix)).codes;
+}
+
+function scaleOf(matrix: HostTensor, format: WeightFormat): HostTensor {
+  const bits = blockBits(format);
+  return bits ? blockScale(matrix, bits, BLOCK_SIZE) : rowScale(matrix);
 }
 
 /** The same sources, each telling its progress and giving up on a signal. */
@@ -221,9 +220,9 @@ export async function quantizedFolder(
   choice: QuantChoice,
   options: Omit<QuantizeOptions, 'quantization'> = {},
 ): Promise<string> {
-  const model = openModelFolder(source, options.files);
-  checkLayout(model);
-  const { folder, folders, quantization } = model;
+  const files = readModelFiles(source, options.files);
+  checkLayout(files);
+  const { folder, folders, quantization } = files;
   const format = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
   if ((quantization?.format ?? 'float') === format) return source;
   if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);
