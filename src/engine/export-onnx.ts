@@ -6,7 +6,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import {
   castFloat,
   type DType,
@@ -19,7 +19,15 @@ import {
   throwIfAborted,
 } from '../core/index.ts';
 import { emitOnnx, type Graph, type OnnxModel } from '../graph/index.ts';
-import { readPieces, saveFolderAtomic, type WeightEntry, writeFileAtomic } from '../weights/index.ts';
+import { TOKENIZER_FILES } from '../processor/index.ts';
+import {
+  findFile,
+  readPieces,
+  saveFolderAtomic,
+  tokenizerFolder,
+  type WeightEntry,
+  writeFileAtomic,
+} from '../weights/index.ts';
 import { type ModelFolder, modelGraphs, paramSources } from './model-folder.ts';
 import { MANIFEST, manifestJson, readmeText } from './onnx-manifest.ts';
 
@@ -49,8 +57,7 @@ const PIECE = 2 ** 22;
 /** Small files of a model folder that whoever runs the model needs. */
 const COPIED = [
   ...['config.json', 'generation_config.json', 'preprocessor_config.json', 'processor_config.json'],
-  ...['tokenizer.json', 'tokenizer.model', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'],
-  ...['vocab.json', 'merges.txt', 'chat_template.json', 'chat_template.jinja'],
+  ...['chat_template.json', 'chat_template.jinja'],
 ];
 
 /** One weight's place in a `.data` file. */
@@ -161,10 +168,14 @@ function* convertedPieces({ entry, dtype }: Placement): Generator<Uint8Array> {
 }
 
 async function writeCompanions(folder: string, model: ModelFolder, parts: readonly Part[]): Promise<void> {
-  for (const name of COPIED) {
-    const from = join(model.folder, name);
-    if (existsSync(from)) await copyFile(from, join(folder, name));
-  }
+  const { folders } = model;
+  // A tokenizer's files belong together: all from one folder.
+  const tokenizer = folders.length > 0 ? [tokenizerFolder(folders)] : [];
+  const found = [
+    ...COPIED.map(name => findFile(name, folders)),
+    ...TOKENIZER_FILES.map(name => findFile(name, tokenizer)),
+  ].filter(file => file !== undefined);
+  for (const file of found) await copyFile(file, join(folder, basename(file)));
   const models = Object.fromEntries(parts.map(part => [part.name, part.model]));
   await writeFileAtomic(join(folder, MANIFEST), manifestJson(model, models));
   await writeFileAtomic(join(folder, 'README.md'), readmeText(model, models));

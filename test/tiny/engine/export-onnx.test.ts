@@ -58,6 +58,14 @@ describe('plain ONNX Runtime continues as transformers does', () => {
   });
 });
 
+test('an adapter is exported with the files of its base', async () => {
+  const [adapter, base] = [join(GOLDEN, '../torch/lora/llava'), join(GOLDEN, 'end-to-end')];
+  using target = temporaryFolder();
+  await exportOnnx(openModelFolder(adapter, { modelBase: base }), target.path);
+  const names = ['config.json', 'tokenizer.json', 'preprocessor_config.json', 'chat_template.jinja'];
+  expect(readdirSync(target.path)).toEqual(expect.arrayContaining(names));
+});
+
 test('the demo model answers as `llava ask` does', async () => {
   const [folder, image] = ['../../../models/demo', '../../../examples/images/apple.png'].map(path =>
     join(import.meta.dirname, path),
