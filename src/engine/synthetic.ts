@@ -3,7 +3,7 @@
  * are made in the wanted form directly, one at a time: a quantised 7B never exists in floats.
  */
 
-import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DType, type HostTensor, hostTensor, LlavaError, Rng } from '../core/index.ts';
 import {
@@ -17,7 +17,8 @@ import {
   type Quantization,
   visionGraph,
 } from '../models/index.ts';
-import { saveFolderAtomic, saveWeights, type TensorSource } from '../weights/index.ts';
+import { TOKENIZER_FILES } from '../processor/index.ts';
+import { findFile, saveFolderAtomic, saveWeights, type TensorSource } from '../weights/index.ts';
 import { QUANTIZATION_KEY } from './model-folder.ts';
 
 /** What {@link writeSyntheticModel} is told. */
@@ -32,8 +33,9 @@ export async function writeSyntheticModel(json: JsonObject, target: string, opti
   const config = parseModelConfig(json, 'synthetic model');
   const { quantization, tokenizer } = options;
   await saveFolderAtomic(target, async temporary => {
-    for (const file of await readdir(tokenizer)) {
-      if (/^(tokenizer|special_tokens)/.test(file)) await copyFile(join(tokenizer, file), join(temporary, file));
+    for (const name of TOKENIZER_FILES) {
+      const file = findFile(name, [tokenizer]);
+      if (file) await copyFile(file, join(temporary, name));
     }
     await saveWeights(temporary, randomSources(config, quantization));
     const isFloat = quantization.format === 'float' && quantization.exceptions.length === 0;

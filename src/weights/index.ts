@@ -1,4 +1,5 @@
 export * from './atomic.ts';
+export { type ByteSource, memorySource } from './byte-source.ts';
 export * from './derived/index.ts';
 export { fileError, makeFolders } from './files.ts';
 export * from './gguf/index.ts';

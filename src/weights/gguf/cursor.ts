@@ -5,22 +5,8 @@
  */
 
 import { LlavaError } from '../../core/index.ts';
+import type { ByteSource } from '../byte-source.ts';
 import { listNames } from '../files.ts';
-
-/** Bytes at positions. */
-export interface ByteSource {
-  readonly size: number;
-  /** Fills `target` from byte `position` on; the bytes are there. */
-  read(target: Uint8Array, position: number): void;
-}
-
-/** Bytes in memory as a source. */
-export function bytesSource(bytes: Uint8Array): ByteSource {
-  return {
-    size: bytes.length,
-    read: (target, position) => target.set(bytes.subarray(position, position + target.length)),
-  };
-}
 
 const WINDOW_BYTES = 2 ** 20;
 const MAX_MESSAGE = 200;
@@ -29,7 +15,7 @@ export class GgufCursor {
   readonly #source: ByteSource;
   readonly #where: string;
   readonly #limit: number;
-  #window = Buffer.alloc(0);
+  #window: Buffer = Buffer.alloc(0);
   /** Position of the window's first byte. */
   #start = 0;
   #offset = 0;
@@ -92,8 +78,8 @@ export class GgufCursor {
 
   #fill(count: number): void {
     const start = this.offset;
-    const window = Buffer.alloc(Math.min(Math.max(count, WINDOW_BYTES), this.#limit - start));
-    this.#source.read(window, start);
+    const bytes = this.#source.read(start, Math.min(Math.max(count, WINDOW_BYTES), this.#limit - start));
+    const window = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     [this.#window, this.#start, this.#offset] = [window, start, 0];
   }
 }

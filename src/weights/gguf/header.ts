@@ -7,7 +7,8 @@
  */
 
 import { LlavaError } from '../../core/index.ts';
-import { type ByteSource, GgufCursor } from './cursor.ts';
+import type { ByteSource } from '../byte-source.ts';
+import { GgufCursor } from './cursor.ts';
 import {
   DEFAULT_ALIGNMENT,
   type GgufMetadata,

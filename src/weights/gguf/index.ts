@@ -1,4 +1,3 @@
-export { type ByteSource, bytesSource } from './cursor.ts';
 export { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
 export { type GgufLanguage, openGgufLanguage } from './language.ts';
 export { MetadataFields } from './metadata.ts';

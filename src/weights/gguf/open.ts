@@ -5,7 +5,8 @@
 
 import { resolve } from 'node:path';
 import { assert, type HostTensor, hostTensor, sizeOf } from '../../core/index.ts';
-import { readFully, withFile } from '../files.ts';
+import { fileSource } from '../byte-source.ts';
+import { withFile } from '../files.ts';
 import type { WeightEntry } from '../tensor-entry.ts';
 import { BLOCK_DECODERS } from './dequantise.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
@@ -28,9 +29,7 @@ const EXPECTED = 'a GGUF file';
  */
 export function openGguf(path: string): GgufFile {
   const file = resolve(path);
-  const header = withFile(file, EXPECTED, open =>
-    parseGgufHeader({ size: open.size, read: (target, position) => readFully(open, target, position) }, file),
-  );
+  const header = withFile(file, EXPECTED, open => parseGgufHeader(fileSource(open), file));
   const entries = new Map(header.tensors.map(tensor => [tensor.name, tensorEntry(file, tensor)]));
   return { ...header, path: file, fields: new MetadataFields(header.metadata, file), entries };
 }
@@ -43,11 +42,7 @@ function tensorEntry(file: string, tensor: GgufTensor): WeightEntry {
 }
 
 function readBytes(path: string, { offset, byteLength }: GgufTensor): Uint8Array {
-  return withFile(path, EXPECTED, file => {
-    const bytes = new Uint8Array(byteLength);
-    readFully(file, bytes, offset);
-    return bytes;
-  });
+  return withFile(path, EXPECTED, file => fileSource(file).read(offset, byteLength));
 }
 
 /** The blocks of a tensor as f32. */

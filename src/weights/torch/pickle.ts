@@ -8,7 +8,7 @@
 
 import { LlavaError } from '../../core/index.ts';
 import { quoteName } from '../files.ts';
-import type { ByteReader } from './byte-source.ts';
+import type { ByteReader } from './byte-reader.ts';
 
 /** Meaning of what a pickle refers to. Each throws {@link PickleError} for what it does not know. */
 export interface PickleHooks {

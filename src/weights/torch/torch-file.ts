@@ -7,9 +7,10 @@
 
 import { resolve } from 'node:path';
 import { dtypeSize, type HostTensor, hostTensor, LlavaError, type TypedArray, viewBytes } from '../../core/index.ts';
+import { type ByteSource, fileSource, memorySource } from '../byte-source.ts';
 import { quoteName, withFile } from '../files.ts';
 import type { WeightEntry } from '../tensor-entry.ts';
-import { ByteReader, type ByteSource, fileSource, memorySource } from './byte-source.ts';
+import { ByteReader } from './byte-reader.ts';
 import { kindOf, MAX_PICKLE_BYTES, type PickleHooks, readPickle } from './pickle.ts';
 import { TORCH_HOOKS, type TorchStorage, TorchTensor } from './rebuild.ts';
 import { readZipDirectory, readZipRecord, ZIP_MAGIC, type ZipRecord } from './zip.ts';

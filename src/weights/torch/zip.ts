@@ -6,8 +6,9 @@
 
 import { inflateRawSync } from 'node:zlib';
 import { LlavaError } from '../../core/index.ts';
+import type { ByteSource } from '../byte-source.ts';
 import { quoteName } from '../files.ts';
-import { ByteReader, type ByteSource } from './byte-source.ts';
+import { ByteReader } from './byte-reader.ts';
 
 /** A record: `storedBytes` bytes from `offset` of the file, `bytes` when inflated. */
 export interface ZipRecord {

@@ -1,7 +1,7 @@
 /** @file Random damage to a GGUF file: the reader must return or throw a LlavaError, nothing else. */
 
 import { LlavaError, Rng } from '../../../src/core/index.ts';
-import { bytesSource, dequantise, parseGgufHeader } from '../../../src/weights/index.ts';
+import { dequantise, memorySource, parseGgufHeader } from '../../../src/weights/index.ts';
 
 /** Values that are likely to be wrong somewhere. */
 const EXTREMES = [0n, 1n, 255n, 2n ** 31n - 1n, 2n ** 32n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 40n];
@@ -32,7 +32,7 @@ export function fuzzGguf(original: Uint8Array, count: number, seed: number): { r
   for (let i = 0; i < count; i++) {
     const bytes = damage(original, rng);
     try {
-      const { tensors } = parseGgufHeader(bytesSource(bytes), 'fuzz.gguf');
+      const { tensors } = parseGgufHeader(memorySource(bytes), 'fuzz.gguf');
       for (const tensor of tensors) {
         const data = bytes.subarray(tensor.offset, tensor.offset + tensor.byteLength);
         if (!tensor.type.dtype) dequantise(data, tensor);

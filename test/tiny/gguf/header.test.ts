@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { toFloat32 } from '../../../src/core/index.ts';
-import { bytesSource, openGguf, parseGgufHeader, readTensor } from '../../../src/weights/index.ts';
+import { memorySource, openGguf, parseGgufHeader, readTensor } from '../../../src/weights/index.ts';
 import { refusal, temporaryFile } from '../weights/helpers.ts';
 import { entry, ggufBytes, tensor, text, u32, u64 } from './build.ts';
 import { fuzzGguf } from './fuzz.ts';
@@ -54,7 +54,7 @@ test('reads its tensors, shapes as NumPy has them', () => {
   }
 });
 
-const parse = (bytes: Uint8Array) => parseGgufHeader(bytesSource(bytes), 'f.gguf');
+const parse = (bytes: Uint8Array) => parseGgufHeader(memorySource(bytes), 'f.gguf');
 const ONE = [tensor('w', [4], 0, 0)];
 
 test.each<[string, Uint8Array, string]>([

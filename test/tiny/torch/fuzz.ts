@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { LlavaError, Rng, sizeOf } from '../../../src/core/index.ts';
+import { type ByteSource, memorySource } from '../../../src/weights/byte-source.ts';
 import {
   isStored,
   parseHeader,
@@ -17,7 +18,7 @@ import {
   parseWeightIndex,
   type WeightEntry,
 } from '../../../src/weights/index.ts';
-import { ByteReader, type ByteSource, memorySource } from '../../../src/weights/torch/byte-source.ts';
+import { ByteReader } from '../../../src/weights/torch/byte-reader.ts';
 import { readPickle } from '../../../src/weights/torch/pickle.ts';
 import { TORCH_HOOKS, TorchTensor } from '../../../src/weights/torch/rebuild.ts';
 import { readZipDirectory, readZipRecord } from '../../../src/weights/torch/zip.ts';

@@ -1,7 +1,7 @@
 /** @file ZIP directories: those of other writers, and those that lie. */
 
 import { expect, test } from 'vitest';
-import { memorySource } from '../../../src/weights/torch/byte-source.ts';
+import { memorySource } from '../../../src/weights/byte-source.ts';
 import { readZipDirectory, readZipRecord, type ZipRecord } from '../../../src/weights/torch/zip.ts';
 import { type ZipFaults, zipOf } from './hand-made.ts';
 import { refusal } from './helpers.ts';

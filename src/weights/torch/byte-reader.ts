@@ -1,36 +1,9 @@
-/**
- * @file Bytes that are read where they are wanted: a file that is open, or memory. {@link ByteReader} walks through them
- * one after another and never asks for more than there is or than its limit allows.
- */
+/** @file Walks through bytes one after another, and never asks for more than there is or than its limit allows. */
 
 import { LlavaError } from '../../core/index.ts';
-import { type OpenFile, readFully } from '../files.ts';
-
-/** Bytes by position. */
-export interface ByteSource {
-  readonly size: number;
-  /** Bytes [offset, offset + length), which must lie within the source; not to be changed. */
-  read(offset: number, length: number): Uint8Array;
-}
+import type { ByteSource } from '../byte-source.ts';
 
 const WINDOW_BYTES = 2 ** 16;
-
-/** A file, for as long as it is open. */
-export function fileSource(file: OpenFile): ByteSource {
-  return {
-    size: file.size,
-    read: (offset, length) => {
-      const bytes = new Uint8Array(length);
-      readFully(file, bytes, offset);
-      return bytes;
-    },
-  };
-}
-
-/** Bytes in memory. */
-export function memorySource(bytes: Uint8Array): ByteSource {
-  return { size: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) };
-}
 
 /** Reads on from a position. Every method throws LlavaError when the source ends, or the limit is reached, before it is done. */
 export class ByteReader {
