@@ -120,15 +120,20 @@ def compare_processor(folder, image, prompt, pixels, ids, config):
     return {"loads": True, "same_pixels": torch.equal(out.pixel_values, pixels), "same_ids": same_ids}
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Answer a question about an image with transformers, from a checkpoint folder.")
+def parse_arguments(description):
+    """The command line of this script and of check_onnx.py."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("image", type=pathlib.Path)
     parser.add_argument("question")
     parser.add_argument("--max-new", type=int, default=32, help="most tokens to answer with (default 32)")
     parser.add_argument("--template", choices=TEMPLATES, default="v1")
     parser.add_argument("--pad", action="store_true", help="pad the image to a square with the mean colour first")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    options = parse_arguments("Answer a question about an image with transformers, from a checkpoint folder.")
     config = AutoConfig.from_pretrained(options.folder)
     model, leftovers = load_model(options.folder)
     tokenizer = load_tokenizer(options.folder)

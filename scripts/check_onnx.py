@@ -9,14 +9,13 @@ ids are made by `transformers` from the settings that lie beside the files. Prin
 and how the cache was kept: once growing from nothing, once of fixed room; both must give the same tokens (else exit code 1).
 """
 
-import argparse
 import json
 import pathlib
 import sys
 
 import numpy as np
 import onnxruntime
-from check_checkpoint import TEMPLATES, load_image_processor, load_tokenizer, pad_to_square, tokenize
+from check_checkpoint import TEMPLATES, load_image_processor, load_tokenizer, pad_to_square, parse_arguments, tokenize
 from golden_common import indent
 from PIL import Image, ImageOps
 from transformers import AutoConfig
@@ -64,14 +63,7 @@ def greedy(decoder, manifest, ids, features, max_new, room):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Answer a question about an image with onnxruntime, from an exported folder.")
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("image", type=pathlib.Path)
-    parser.add_argument("question")
-    parser.add_argument("--max-new", type=int, default=32, help="most tokens to answer with (default 32)")
-    parser.add_argument("--template", choices=TEMPLATES, default="v1")
-    parser.add_argument("--pad", action="store_true", help="pad the image to a square with the mean colour first")
-    options = parser.parse_args()
+    options = parse_arguments("Answer a question about an image with onnxruntime, from an exported folder.")
     folder = options.folder
     manifest = json.loads((folder / "onnx.json").read_text(encoding="utf-8"))
     config = AutoConfig.from_pretrained(folder)

@@ -7,6 +7,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Llava, type LlavaModel, loadModel } from '../../../src/engine/index.ts';
+import { LLAVA_FAMILIES } from '../models/goldens.ts';
 import { checkCase, checkLogits, contentOf, GOLDEN, goldenTensors, readGolden } from './parity.ts';
 import { type TemporaryFolder, temporaryFolder } from './tiny-model.ts';
 
@@ -20,12 +21,7 @@ function withTokenizer(folder: string): TemporaryFolder {
 }
 
 describe.each([
-  'llava-1.5',
-  'llava-1.5-full-gqa',
-  'llava-1.5-odd',
-  'llava-v1-linear',
-  'llava-siglip-qwen2',
-  'llava-clip-layers-mistral',
+  ...LLAVA_FAMILIES,
   'llama',
   'llama-tied',
   'mistral',

@@ -9,6 +9,16 @@ import { openSafetensors, openWeights, readTensor } from '../../../src/weights/i
 
 const ROOT = join(import.meta.dirname, '../../golden');
 
+/** Golden LLaVAs that read one square tile. */
+export const LLAVA_FAMILIES = [
+  'llava-1.5',
+  'llava-1.5-full-gqa',
+  'llava-1.5-odd',
+  'llava-v1-linear',
+  'llava-siglip-qwen2',
+  'llava-clip-layers-mistral',
+] as const;
+
 /** One case of a golden: token ids, greedy continuation, named tensors. */
 export interface GoldenCase {
   readonly prompt_ids: number[];

@@ -19,7 +19,15 @@ import {
 } from '../../../src/models/index.ts';
 import { Scope } from '../../../src/nn/index.ts';
 import { compile } from '../../../src/runtime/index.ts';
-import { LLAMA_NAMES, noPixels, openGolden, readWeights, relativeError, sequenceFeeds } from './goldens.ts';
+import {
+  LLAMA_NAMES,
+  LLAVA_FAMILIES,
+  noPixels,
+  openGolden,
+  readWeights,
+  relativeError,
+  sequenceFeeds,
+} from './goldens.ts';
 
 const TOLERANCE = 1e-5;
 
@@ -35,14 +43,7 @@ async function run(
   return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.read()]));
 }
 
-describe.each([
-  'llava-1.5',
-  'llava-1.5-full-gqa',
-  'llava-1.5-odd',
-  'llava-v1-linear',
-  'llava-siglip-qwen2',
-  'llava-clip-layers-mistral',
-])('%s', family => {
+describe.each(LLAVA_FAMILIES)('%s', family => {
   const golden = openGolden(family);
   const config = golden.config as LlavaConfig;
   test.each(Object.keys(golden.cases))('%s: features, merged embeddings and logits', async name => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type HostTensor, tensorBytes } from '../../../src/core/index.ts';
+import { type DType, type HostTensor, tensorBytes } from '../../../src/core/index.ts';
 
 export { refusal, rejection, temporaryFile, temporaryFolder } from '../weights/helpers.ts';
 
@@ -13,7 +13,8 @@ export interface SeenTensor {
   readonly hex: string;
 }
 
-const TORCH_DTYPES: Readonly<Record<string, string>> = {
+/** Element types as torch names them. */
+export const TORCH_DTYPES: Readonly<Record<DType, string>> = {
   f64: 'float64',
   f32: 'float32',
   f16: 'float16',

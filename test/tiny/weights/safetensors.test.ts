@@ -25,6 +25,7 @@ import {
   tensorSource,
   writeSafetensors,
 } from '../../../src/weights/index.ts';
+import { TORCH_DTYPES } from '../torch/helpers.ts';
 import { container, GOLDEN, readGolden, refusal, temporaryFile, temporaryFolder } from './helpers.ts';
 
 interface GoldenTensor {
@@ -34,21 +35,9 @@ interface GoldenTensor {
   readonly hex: string;
 }
 
-const TORCH_NAMES: Readonly<Record<string, DType>> = {
-  float64: 'f64',
-  float32: 'f32',
-  float16: 'f16',
-  bfloat16: 'bf16',
-  int64: 'i64',
-  int32: 'i32',
-  int16: 'i16',
-  int8: 'i8',
-  uint64: 'u64',
-  uint32: 'u32',
-  uint16: 'u16',
-  uint8: 'u8',
-  bool: 'bool',
-};
+const TORCH_NAMES: Readonly<Record<string, DType>> = Object.fromEntries(
+  Object.entries(TORCH_DTYPES).map(([ours, theirs]) => [theirs, ours as DType]),
+);
 
 const ALL_DTYPES = Object.values(TORCH_NAMES);
 const GOLDEN_FILE = join(GOLDEN, 'dtypes.safetensors');
