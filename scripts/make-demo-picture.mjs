@@ -10,12 +10,12 @@ import { Llava } from '../dist/index.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const QUESTIONS = [
-  ['apple.png', 'What is this?'],
   ['elephant.png', 'What is this?'],
   ['elephant.png', 'What kind of thing is this?'],
   ['rocket.png', 'What is the main colour?'],
   ['guitar.png', 'Is this a guitar?'],
   ['rocket.png', 'What is this?'],
+  ['apple.png', 'What is this?'],
 ];
 const [ROW, WIDTH, TOP] = [76, 720, 16];
 
