@@ -5,20 +5,66 @@ import { join } from 'node:path';
 import { cacheFolder } from '../src/core/index.ts';
 import { convertModel, quantizedFolder, writeSyntheticModel } from '../src/engine/index.ts';
 import type { JsonObject, WeightFormat } from '../src/models/index.ts';
+import { projectFolder } from './project.ts';
 
-const TOKENIZER = join(import.meta.dirname, '../../models/demo');
+const TOKENIZER = join(projectFolder(), 'models/demo');
+
+/** Divides every size of a model for a run that only shows that all works. */
+const SMOKE = 16;
+
+interface Shape {
+  readonly layers: number;
+  readonly isSmoke: boolean;
+}
 
 /** LLaMA-7B with fewer layers, so that comparisons fit into minutes. */
-export function llama7b(layers: number): JsonObject {
+export function llama7b({ layers, isSmoke }: Shape): JsonObject {
+  const by = isSmoke ? SMOKE : 1;
   return {
     model_type: 'llama',
-    vocab_size: 32000,
-    hidden_size: 4096,
-    intermediate_size: 11008,
+    vocab_size: isSmoke ? 4096 : 32000,
+    hidden_size: 4096 / by,
+    intermediate_size: isSmoke ? 704 : 11008,
     num_hidden_layers: layers,
-    num_attention_heads: 32,
+    num_attention_heads: 32 / by,
+    num_key_value_heads: 32 / by,
     max_position_embeddings: 4096,
     rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    hidden_act: 'silu',
+    tie_word_embeddings: false,
+  };
+}
+
+/** SmolLM2-135M: a small Llama with grouped heads and a tied head. */
+export function smolLm2({ layers, isSmoke }: Shape): JsonObject {
+  return {
+    ...llama7b({ layers, isSmoke: true }),
+    vocab_size: isSmoke ? 4096 : 49152,
+    hidden_size: isSmoke ? 128 : 576,
+    intermediate_size: isSmoke ? 256 : 1536,
+    num_attention_heads: isSmoke ? 4 : 9,
+    num_key_value_heads: isSmoke ? 2 : 3,
+    max_position_embeddings: 8192,
+    rope_theta: 100000,
+    tie_word_embeddings: true,
+  };
+}
+
+/** CLIP's ViT-L/14 at 336 pixels. */
+export function vitLarge({ layers, isSmoke }: Shape): JsonObject {
+  const by = isSmoke ? SMOKE : 1;
+  return {
+    model_type: 'clip_vision_model',
+    hidden_size: 1024 / by,
+    intermediate_size: 4096 / by,
+    num_hidden_layers: layers,
+    num_attention_heads: 16 / by,
+    image_size: isSmoke ? 112 : 336,
+    patch_size: 14,
+    layer_norm_eps: 1e-5,
+    hidden_act: 'quick_gelu',
+    projection_dim: 768,
   };
 }
 
@@ -32,6 +78,11 @@ export async function syntheticModel(name: string, json: JsonObject): Promise<st
     });
   }
   return folder;
+}
+
+/** Name of a model's folder. */
+export function modelName(name: string, { layers, isSmoke }: Shape): string {
+  return `${isSmoke ? 'smoke-' : ''}${name}-${layers}-layers`;
 }
 
 /** The same weights in a form of ours. */

@@ -1,8 +1,5 @@
-/** @file What a benchmark reports: ours beside a peer's, both timed in turn in one process or one session. */
+/** @file What a benchmark reports: ours beside a peer's, both timed in turn in one session. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
-import { join } from 'node:path';
 import { median } from '../src/engine/index.ts';
 
 /** One comparison. `ratio` is above 1 where ours is better. */
@@ -12,50 +9,82 @@ export interface Row {
   readonly peer: number;
   readonly peerName: string;
   readonly ratio: number;
-  readonly unit: string;
+  readonly unit: Unit;
   /** Counted runs of each. */
   readonly n: number;
 }
 
-/** Two ways to do one thing; each call does it once and returns the milliseconds that count. */
+/** What is compared, and whether less of it is better. */
+const LESS_IS_BETTER = {
+  ms: true,
+  MB: true,
+  'GB/s': false,
+  'tokens/run': false,
+  /** Similarity of two vectors: 1 where they are the same. */
+  cosine: false,
+  correlation: false,
+} as const;
+
+export type Unit = keyof typeof LESS_IS_BETTER;
+
+/** The row with its ratio. */
+export function row(parts: Omit<Row, 'ratio'>): Row {
+  const { ours, peer, unit } = parts;
+  return { ...parts, ratio: LESS_IS_BETTER[unit] ? peer / ours : ours / peer };
+}
+
+/** Does a thing once; returns the milliseconds that count. */
+export type Run = () => Promise<number>;
+
+/**
+ * Runs all in turn, in the order given, `n` times, after one run of each that does not count unless they are warm.
+ * @returns the median of each, in that order
+ */
+export async function alternate(runs: readonly Run[], n: number, warmsUp = true): Promise<number[]> {
+  const times = runs.map((): number[] => []);
+  for (let round = warmsUp ? 0 : 1; round <= n; round++) {
+    for (const [i, run] of runs.entries()) {
+      const ms = await run();
+      if (round > 0) times[i]!.push(ms);
+      progress(`${round === 0 ? 'warm-up' : `run ${round} of ${n}`}, ${i + 1} of ${runs.length}: ${ms.toFixed(1)} ms`);
+    }
+  }
+  return times.map(median);
+}
+
+/** Two ways to do one thing. */
 export interface Contest {
   readonly name: string;
   readonly peerName: string;
-  readonly ours: () => Promise<number>;
-  readonly peer: () => Promise<number>;
+  readonly ours: Run;
+  readonly peer: Run;
 }
 
-/** Runs both in turn, ours first, after one run of each that does not count; the row holds the medians. */
+/** Runs both in turn; the row holds the medians. */
 export async function race({ name, peerName, ours, peer }: Contest, n: number): Promise<Row> {
-  const times: { ours: number[]; peer: number[] } = { ours: [], peer: [] };
-  for (let i = 0; i <= n; i++) {
-    const [mine, theirs] = [await ours(), await peer()];
-    if (i === 0) continue;
-    times.ours.push(mine);
-    times.peer.push(theirs);
-  }
-  const [a, b] = [median(times.ours), median(times.peer)];
-  return { name, ours: a, peer: b, peerName, ratio: b / a, unit: 'ms', n };
+  progress(`${name}, against ${peerName}`);
+  const [mine, theirs] = (await alternate([ours, peer], n)) as [number, number];
+  return row({ name, ours: mine, peer: theirs, peerName, unit: 'ms', n });
+}
+
+/** Tells whoever waits how far it is. */
+export function progress(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
 }
 
 /** A table for people. */
 export function formatRows(rows: readonly Row[]): string {
   const cells = rows.map(({ name, ours, peer, peerName, ratio, unit }) => [
     name,
-    `${ours.toFixed(1)} ${unit}`,
-    `${peerName} ${peer.toFixed(1)} ${unit}`,
+    formatValue(ours, unit),
+    `${peerName} ${formatValue(peer, unit)}`,
     `${ratio.toFixed(2)}×`,
   ]);
-  const widths = [0, 1, 2, 3].map(column => Math.max(...cells.map(row => row[column]!.length)));
-  return cells.map(row => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
+  const widths = [0, 1, 2, 3].map(column => Math.max(...cells.map(line => line[column]!.length)));
+  return cells.map(line => line.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
 }
 
-/** Writes rows with the machine and the day to bench/results/NAME.json. */
-export function saveRows(name: string, rows: readonly Row[]): void {
-  const folder = join(import.meta.dirname, '../../bench/results');
-  mkdirSync(folder, { recursive: true });
-  const [{ model = 'unknown' } = {}] = cpus();
-  const machine = { processor: model.trim(), cores: cpus().length, memoryBytes: totalmem(), node: process.version };
-  const result = { date: new Date().toISOString().slice(0, 10), machine, rows };
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+function formatValue(value: number, unit: Unit): string {
+  const digits = unit === 'cosine' || unit === 'correlation' ? 5 : unit === 'tokens/run' ? 2 : 1;
+  return `${value.toFixed(digits)} ${unit}`;
 }

@@ -1,25 +1,42 @@
-/** @file `npm run bench -- NAME [--json] [--n RUNS] [--only PART]`: one comparison, printed and saved in bench/results. */
+/** @file `npm run bench -- NAME`: one comparison, printed, and saved in bench/results. See README.md beside this. */
 
-import { parseArgs } from 'node:util';
-import { formatRows, type Row, saveRows } from './rows.ts';
+import { join } from 'node:path';
+import { LlavaError } from '../src/core/index.ts';
+import { type Bench, chosenParts, parseCommand } from './options.ts';
+import { projectFolder } from './project.ts';
+import { saveRows } from './results.ts';
+import { formatRows, progress, type Row } from './rows.ts';
 
-type Bench = { run(n: number, only?: string): Promise<Row[]> };
-
-const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   'llama-cpp': () => import('./llama-cpp.ts'),
+  'pytorch-vision': () => import('./pytorch-vision.ts'),
+  'pytorch-llava': () => import('./pytorch-llava.ts'),
+  'transformers-js': () => import('./transformers-js.ts'),
+  bandwidth: () => import('./bandwidth.ts'),
+  speculation: () => import('./speculation.ts'),
 };
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean' }, n: { type: 'string', default: '3' }, only: { type: 'string' } },
-});
-const [name = ''] = positionals;
-const load = BENCHES[name];
-if (!load) {
-  console.error(`bench: expected one of ${Object.keys(BENCHES).join(', ')}, got ${JSON.stringify(name)}`);
-  process.exit(2);
+async function main(args: readonly string[]): Promise<void> {
+  const { name, only, options, json, isStandard } = parseCommand(args, Object.keys(BENCHES));
+  const { bench } = await BENCHES[name]!();
+  const parts = chosenParts(bench, only);
+  const peer = await bench.peer();
+  progress(`${name}, against ${peer}`);
+  const rows: Row[] = [];
+  for (const part of parts) {
+    for await (const row of bench.rows(part, options)) {
+      rows.push(row);
+      progress(formatRows([row]));
+      if (isStandard) saveRows(join(projectFolder(), 'bench/results'), name, peer, [row]);
+    }
+  }
+  console.log(json ? JSON.stringify(rows, null, 2) : formatRows(rows));
 }
-const rows = await (await load()).run(Number(values.n), values.only);
-if (!values.only) saveRows(name, rows);
-console.log(values.json ? JSON.stringify(rows, null, 2) : formatRows(rows));
-process.exit(0);
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof LlavaError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
