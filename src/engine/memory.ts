@@ -10,7 +10,7 @@ import type { WeightEntry } from '../weights/index.ts';
 import { TILES_PER_RUN } from './image-encoder.ts';
 import { cacheBytes } from './kv-cache.ts';
 import { type ModelFiles, modelGraphs } from './model-folder.ts';
-import { PREFILL_CHUNK } from './sequence.ts';
+import { LARGEST_CHUNK } from './sequence.ts';
 
 /** Bytes of memory that answering takes. */
 export interface MemoryNeed {
@@ -55,7 +55,7 @@ function weightBytes(graph: Graph, weights: ReadonlyMap<string, WeightEntry> | u
 
 /** Eight tensors as wide as the model and three as wide as its MLP, for one chunk of a prompt; and the logits. */
 function decoderBuffers({ hiddenSize, intermediateSize, vocabSize, contextLength }: LlamaConfig): number {
-  const positions = Math.min(PREFILL_CHUNK, contextLength);
+  const positions = Math.min(LARGEST_CHUNK, contextLength);
   return 4 * (positions * (8 * hiddenSize + 3 * intermediateSize) + vocabSize);
 }
 

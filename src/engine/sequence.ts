@@ -23,8 +23,16 @@ export interface SequenceContent {
   readonly images: readonly { readonly start: number; readonly features: ImageFeatures }[];
 }
 
-/** Positions computed in one run while a prompt is read: bounds the memory of a run and the wait for a cancellation. */
-export const PREFILL_CHUNK = 512;
+/** Positions that are best computed in one run while a prompt is read: with more, attention's scores leave the cache. */
+const PREFILL_CHUNK = 512;
+
+/** Positions computed in one run at most: bounds the memory of a run and the wait for a cancellation. */
+export const LARGEST_CHUNK = PREFILL_CHUNK + PREFILL_CHUNK / 2;
+
+/** Equal parts of about {@link PREFILL_CHUNK}: the 640 positions of a prompt with one picture of LLaVA-1.5 are one. */
+function chunkSize(positions: number): number {
+  return Math.ceil(positions / Math.max(1, Math.round(positions / PREFILL_CHUNK)));
+}
 
 /** A sequence of one model. Not for concurrent use: each call must have ended before the next. */
 export class Sequence implements Disposable {
@@ -89,8 +97,9 @@ export class Sequence implements Disposable {
     this.reserve(wanted.length);
     const shared = this.#shared(wanted);
     this.#held.length = shared;
-    for (let begin = shared; begin < wanted.length; begin += PREFILL_CHUNK) {
-      const end = Math.min(begin + PREFILL_CHUNK, wanted.length);
+    const size = chunkSize(wanted.length - shared);
+    for (let begin = shared; begin < wanted.length; begin += size) {
+      const end = Math.min(begin + size, wanted.length);
       await this.#readChunk(content, begin, end, signal);
       this.#held.push(...wanted.slice(begin, end));
     }

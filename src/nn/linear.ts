@@ -7,13 +7,14 @@
 import {
   add,
   blockMatMul,
+  concat,
   integerMatMul,
   matMul,
   mul,
   quantizeRows,
+  reduceSum,
   reshape,
   shapeSize,
-  slice,
   type Value,
 } from '../graph/index.ts';
 import type { Scope } from './scope.ts';
@@ -53,18 +54,18 @@ const width = (x: Value): number => x.shape.at(-1) as number;
 
 /** Weights `weight.int8` i8 [K, N] and `weight.scale` [N]. Both bytes of an activation are rows of one product. */
 function byteProduct(scope: Scope, x: Value, outFeatures: number, bits: 8 | 16): Value {
-  const rows = shapeSize(x.shape.slice(0, -1));
   const { codes, scale } = quantizedRows(x, bits);
   const weight = scope.param('weight.int8', [width(x), outFeatures], 'i8');
   const product = integerMatMul(codes, weight, scope.param('weight.scale', [outFeatures]));
-  const whole = bits === 8 ? product : joinBytes(product, rows);
-  return reshape(mul(whole, scale), [...x.shape.slice(0, -1), outFeatures]);
+  const whole = bits === 8 ? mul(product, scale) : joinBytes(product, scale);
+  return reshape(whole, [...x.shape.slice(0, -1), outFeatures]);
 }
 
-/** 256·(product of the high bytes) + product of the low ones. */
-function joinBytes(product: Value, rows: Value['shape'][number]): Value {
-  const high = slice(product, 0, 0, rows);
-  return add(mul(high, 256), slice(product, 0, rows, product.shape[0]!));
+/** (256·(product of the high bytes) + product of the low ones)·scale: each row scaled, then both halves summed. */
+function joinBytes(product: Value, scale: Value): Value {
+  const [rows, outFeatures] = [scale.shape[0]!, product.shape[1]!];
+  const scaled = mul(product, concat([mul(scale, 256), scale], 0));
+  return reduceSum(reshape(scaled, [2, rows, outFeatures]), [0]);
 }
 
 type Rows = ReturnType<typeof quantizeRows>;

@@ -9,7 +9,6 @@
 import { addDims, type Dim, sameDim } from '../dim.ts';
 import { defineOp, type EmitContext, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
-import { ONNX_DTYPE } from './elementwise.ts';
 
 const MICROSOFT = 'com.microsoft';
 const ZERO_POINT = 128;
@@ -24,8 +23,8 @@ interface QuantizeRowsAttrs {
 const applyQuantizeRows = defineOp<QuantizeRowsAttrs>({
   name: 'quantizeRows',
   formula:
-    '8 bits: s = max|x|/127 of each row, codes round(x/s) + 128; 16 bits: s = max|x|/32512, q = round(x/s), ' +
-    'codes of all rows ⌊(q + 128)/256⌋ + 128, then of all rows the rest of q + 128',
+    '8 bits: s = max|x|/127 of each row, codes round(x/s) + 128; 16 bits: s = max|x|/32512, h = round(x/256s), ' +
+    'codes of all rows h + 128, then of all rows min(round(x/s − 256h) + 128, 255)',
   infer: (inputs, { bits }) => {
     const [x] = inputs as [TensorType];
     expectOperands(x.dtype === 'f32' && x.shape.length === 2, 'quantizeRows', 'f32 [R, K]', inputs);
@@ -54,21 +53,27 @@ function emitRowScale(c: EmitContext<QuantizeRowsAttrs>, output: string, levels:
 }
 
 function emitByteCodes(c: EmitContext<QuantizeRowsAttrs>, scale: string, output: string): void {
-  const flat = c.node('Reshape', [scale, c.ints([-1])]);
-  const zero = c.node('Expand', [c.scalar(ZERO_POINT, 'u8'), c.node('Shape', [flat])]);
-  c.node('QuantizeLinear', [c.inputs[0]!, flat, zero], { attributes: { axis: 0 }, outputs: [output] });
+  const zero = zeroPoints(c);
+  c.node('QuantizeLinear', [c.inputs[0]!, flatScale(c, scale), zero], { attributes: { axis: 0 }, outputs: [output] });
 }
 
+/** The high byte is the value in steps of 256, the low one what it leaves: 5 kernels where sums and roundings take 11. */
 function emitTwoByteCodes(c: EmitContext<QuantizeRowsAttrs>, scale: string, output: string): void {
-  const shift = c.scalar(ZERO_POINT, 'f32');
-  const toBytes = (x: string): string => c.node('Cast', [x], { attributes: { to: ONNX_DTYPE.u8 } });
-  const code = c.node('Add', [c.node('Round', [c.node('Div', [c.inputs[0]!, scale])]), shift]);
-  const high = c.node('Floor', [c.node('Mul', [code, c.scalar(1 / 256, 'f32')])]);
-  const low = c.node('Sub', [code, c.node('Mul', [high, c.scalar(256, 'f32')])]);
-  c.node('Concat', [toBytes(c.node('Add', [high, shift])), toBytes(low)], {
-    attributes: { axis: 0 },
-    outputs: [output],
-  });
+  const [x, zero, step] = [c.inputs[0]!, zeroPoints(c), flatScale(c, scale)];
+  const wideStep = c.node('Mul', [step, c.scalar(256, 'f32')]);
+  const byRow = { attributes: { axis: 0 } };
+  const high = c.node('QuantizeLinear', [x, wideStep, zero], byRow);
+  const rest = c.node('Sub', [x, c.node('DequantizeLinear', [high, wideStep, zero], byRow)]);
+  const low = c.node('QuantizeLinear', [rest, step, zero], byRow);
+  c.node('Concat', [high, low], { attributes: { axis: 0 }, outputs: [output] });
+}
+
+const flatScale = (c: EmitContext<QuantizeRowsAttrs>, scale: string): string =>
+  c.node('Reshape', [scale, c.ints([-1])]);
+
+/** One zero point for each row. Made from the sizes alone, so that ONNX Runtime makes it once for a whole model. */
+function zeroPoints(c: EmitContext<QuantizeRowsAttrs>): string {
+  return c.node('Expand', [c.scalar(ZERO_POINT, 'u8'), c.dims([c.inputTypes[0]!.shape[0]!])]);
 }
 
 /** Rows of activations as codes, and what one step of a code is worth. */

@@ -51,14 +51,24 @@ export type AttentionContext =
 
 /** Hidden states of the decoder and, with a cache, the extended cache of each layer. */
 export interface LlamaOutput {
+  /** [B·T, D] */
   readonly hidden: Value;
   readonly present: readonly KeyValuePair[];
 }
 
-function attention(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, layer: number) {
+/** Where a block stands: which tokens its rows are, and which of the layers it is. */
+interface Place {
+  /** [B, T]: rows are all tokens of all sequences, R = B·T */
+  readonly sizes: readonly [Dim, Dim];
+  readonly layer: number;
+}
+
+function attention(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, { sizes, layer }: Place) {
+  const [batch, tokens] = sizes;
   const { numAttentionHeads, numKeyValueHeads, headDim, hiddenSize } = config;
   const bias = config.attentionBias;
-  const project = (name: string, heads: number) => linear(scope.at(name), x, heads * headDim, { bias });
+  const project = (name: string, heads: number) =>
+    reshape(linear(scope.at(name), x, heads * headDim, { bias }), [batch, tokens, heads * headDim]);
   const query = project('q_proj', numAttentionHeads);
   const key = project('k_proj', numKeyValueHeads);
   const value = project('v_proj', numKeyValueHeads);
@@ -69,7 +79,8 @@ function attention(scope: Scope, x: Value, config: LlamaConfig, context: Attenti
           { query, key, value, ...context, ...context.tables, past: context.past[layer]! },
           { numHeads: numAttentionHeads, numKeyValueHeads, slidingWindow: layerWindow(config, layer) ?? -1 },
         );
-  return { output: linear(scope.at('o_proj'), output, hiddenSize, { bias: config.outputBias }), present };
+  const rows = reshape(output, [shapeSize([batch, tokens]), numAttentionHeads * headDim]);
+  return { output: linear(scope.at('o_proj'), rows, hiddenSize, { bias: config.outputBias }), present };
 }
 
 function fullAttention(
@@ -94,9 +105,9 @@ function mlp(scope: Scope, x: Value, { intermediateSize, hiddenSize, hiddenAct, 
   return linear(scope.at('down_proj'), mul(gate, up), hiddenSize, { bias });
 }
 
-function block(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, layer: number) {
+function block(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, place: Place) {
   const normed = rmsNorm(scope.at('input_layernorm'), x, config.rmsNormEps);
-  const attended = attention(scope.at('self_attn'), normed, config, context, layer);
+  const attended = attention(scope.at('self_attn'), normed, config, context, place);
   const h = add(x, attended.output);
   const output = add(
     h,
@@ -110,24 +121,22 @@ export function llamaEmbed(scope: Scope, ids: Value, config: LlamaConfig): Value
   return embedding(scope.at('model.embed_tokens'), ids, config.vocabSize, config.hiddenSize);
 }
 
-/** The decoder's blocks and final norm on embeddings [B, T, D]. */
+/** The decoder's blocks and final norm on embeddings [B, T, D]. Only attention cares which rows are of one sequence. */
 export function llamaDecoder(scope: Scope, embeds: Value, config: LlamaConfig, context: AttentionContext): LlamaOutput {
-  let x = embeds;
+  const [batch, tokens, width] = embeds.shape as [Dim, Dim, number];
+  let x = reshape(embeds, [shapeSize([batch, tokens]), width]);
   const present: KeyValuePair[] = [];
   for (let i = 0; i < config.numHiddenLayers; i++) {
-    const result = block(scope.at(`model.layers.${i}`), x, config, context, i);
+    const result = block(scope.at(`model.layers.${i}`), x, config, context, { sizes: [batch, tokens], layer: i });
     x = result.output;
     if (result.present) present.push(result.present);
   }
   return { hidden: rmsNorm(scope.at('model.norm'), x, config.rmsNormEps), present };
 }
 
-/**
- * Logits of chosen positions only: `rows` [R] are flat indices b·T + t into the hidden states [B, T, D] → [R, vocabulary].
- */
+/** Logits of chosen positions only: `rows` [R] are indices b·T + t into the hidden states [B·T, D] → [R, vocabulary]. */
 export function llamaLogits(scope: Scope, hidden: Value, rows: Value, config: LlamaConfig): Value {
-  const [batch, tokens, width] = hidden.shape as [Dim, Dim, number];
-  const chosen = gather(reshape(hidden, [shapeSize([batch, tokens]), width]), rows);
+  const chosen = gather(hidden, rows);
   const head = scope.at('lm_head');
   // A quantised head has weights of its own even where it is tied: the embedding's rows are looked up as floats.
   if (!config.tieWordEmbeddings || head.weightFormat() !== 'float')

@@ -249,20 +249,24 @@ function roundHalfEven(x: number): number {
   return rest === 0.5 ? below + (below % 2) : Math.round(x);
 }
 
-/** Whole multiples of max|row|/levels in each row, in f32 as a kernel would find them. */
-const quantized = (x: Nd, levels: number): Nd =>
-  mapRows(x, row => {
-    const scale = Math.fround(Math.max(...row.map(Math.abs)) * Math.fround(1 / levels));
-    return row.map(v => roundHalfEven(Math.fround(v / scale)));
-  });
+/** max|row|/levels, in f32 as a kernel would find it. */
+const stepOf = (row: readonly number[], levels: number): number =>
+  Math.fround(Math.max(...row.map(Math.abs)) * Math.fround(1 / levels));
 
-export const byteRows = (x: Nd): Nd => unary(q => q + 128)(quantized(x, 127));
+/** Whole multiples of `step` in f32. */
+const multiples = (row: readonly number[], step: number): number[] =>
+  row.map(v => roundHalfEven(Math.fround(v / step)));
 
-/** q = 256·high + low, low from −128 to 127: the high bytes of all rows, then the low ones. */
+export const byteRows = (x: Nd): Nd => unary(q => q + 128)(mapRows(x, row => multiples(row, stepOf(row, 127))));
+
+/** x/s ≈ 256·high + low, low from −128 to 127: the high bytes of all rows, then the low ones. */
 export function twoByteRows(x: Nd): Nd {
-  const q = quantized(x, 127 * 256);
-  const high = unary(v => Math.floor((v + 128) / 256))(q);
-  const low = build(q.shape, index => get(q, index) - 256 * get(high, index));
+  const step = (row: readonly number[]): number => stepOf(row, 127 * 256);
+  const high = mapRows(x, row => multiples(row, 256 * step(row)));
+  const low = mapRows(x, row => {
+    const rest = multiples(row, 256 * step(row)).map((h, k) => Math.fround(row[k]! - Math.fround(h * 256 * step(row))));
+    return multiples(rest, step(row)).map(l => Math.min(l, 127));
+  });
   return unary(v => v + 128)(concat([high, low], 0));
 }
 
