@@ -9,6 +9,7 @@ import { assert, type HostTensor, hostTensor, sizeOf, tensorBytes } from '../cor
 import { arrangeFeatures } from '../models/index.ts';
 import type { PreparedImage } from '../processor/index.ts';
 import type { Executable } from '../runtime/index.ts';
+import type { ImageCache } from './image-cache.ts';
 import type { ImageFeatures } from './sequence.ts';
 
 /** Bytes of features that are kept. Those of one image are 9 MB in LLaVA-1.5-7B, up to 48 MB in LLaVA-1.6-7B. */
@@ -31,18 +32,21 @@ export function encodableImage({ pixels, layout }: PreparedImage): EncodableImag
 /** The vision tower and projector of a model. */
 export class ImageEncoder implements Disposable {
   readonly #executable: Executable;
+  readonly #cache: ImageCache | undefined;
   /** Least recently used first. */
   readonly #kept = new Map<string, ImageFeatures>();
 
-  constructor(executable: Executable) {
+  /** @param cache keeps features on disk too */
+  constructor(executable: Executable, cache?: ImageCache) {
     this.#executable = executable;
+    this.#cache = cache;
   }
 
   /** Features of each image, in order. */
   async encode(images: readonly EncodableImage[], signal?: AbortSignal): Promise<ImageFeatures[]> {
     const unknown = new Map(images.filter(({ key }) => !this.#kept.has(key)).map(image => [image.key, image]));
     const known = new Map(images.map(({ key }) => [key, this.#kept.get(key)]));
-    for (const image of unknown.values()) known.set(image.key, await this.#run(image, signal));
+    for (const image of unknown.values()) known.set(image.key, await this.#make(image, signal));
     const features = images.map(({ key }) => known.get(key)!);
     for (const feature of features) this.#keep(feature);
     return features;
@@ -55,6 +59,15 @@ export class ImageEncoder implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** From the disk, else by the tower. */
+  async #make(image: EncodableImage, signal?: AbortSignal): Promise<ImageFeatures> {
+    const kept = await this.#cache?.get(image.key, image.layout.tokenCount);
+    if (kept) return kept;
+    const features = await this.#run(image, signal);
+    await this.#cache?.put(features);
+    return features;
   }
 
   async #run({ key, pixels, layout }: EncodableImage, signal?: AbortSignal): Promise<ImageFeatures> {

@@ -11,6 +11,7 @@ import { type ImageLimits, type Processor, stopIds } from '../processor/index.ts
 import { compile, type Executable } from '../runtime/index.ts';
 import { type HubOptions, resolveModel } from '../weights/index.ts';
 import { checkCompat } from './choose-template.ts';
+import { ImageCache, towerIdentity } from './image-cache.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
@@ -47,6 +48,11 @@ export interface LoadOptions {
   readonly modelBase?: string;
   /** The vision half (mmproj) of a model that is a GGUF file. Default: none, or the one of the folder given. */
   readonly mmproj?: string;
+  /**
+   * Keeps the features of pictures on disk, in this folder or, for `true`, in the library's cache: a picture that was asked about
+   * before needs no vision tower, in later processes too. At most 2 GiB, least recently used first to go. Default false.
+   */
+  readonly imageCache?: string | boolean;
   /** Largest image that is read, width × height. Default 100,000,000. */
   readonly maxPixels?: number;
   /** Largest side of an image that is read, pixels. Default 65,535. */
@@ -65,6 +71,7 @@ const LOAD_OPTIONS = [
   'compat',
   'visionTower',
   'modelBase',
+  'imageCache',
   'maxPixels',
   'maxSide',
   'hub',
@@ -76,6 +83,7 @@ interface Executables {
   readonly decoder: Executable;
   /** Absent for a language model alone. */
   readonly vision: Executable | undefined;
+  readonly imageCache: ImageCache | undefined;
 }
 
 /** A loaded model. Dispose it to free the weights; sequences made from it must be disposed first. */
@@ -93,7 +101,7 @@ export class LlavaModel implements Disposable {
   readonly #encoder: ImageEncoder | undefined;
 
   /** Use {@link loadModel}. */
-  constructor(folder: ModelFolder, processor: Processor, limits: ImageLimits, { decoder, vision }: Executables) {
+  constructor(folder: ModelFolder, processor: Processor, limits: ImageLimits, parts: Executables) {
     this.name = folder.name;
     this.config = folder.config;
     this.language = folder.language;
@@ -102,8 +110,8 @@ export class LlavaModel implements Disposable {
     const { tokenizer, template } = processor;
     const eosIds = folder.eosIds.length > 0 ? folder.eosIds : [tokenizer.eosId ?? -1];
     this.eosIds = new Set([...eosIds, ...stopIds(template, tokenizer)]);
-    this.#decoder = decoder;
-    this.#encoder = vision && new ImageEncoder(vision);
+    this.#decoder = parts.decoder;
+    this.#encoder = parts.vision && new ImageEncoder(parts.vision, parts.imageCache);
   }
 
   /** A new, empty sequence with room for `positions`; it grows when it must. */
@@ -200,19 +208,26 @@ function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {
 }
 
 /** Compiles both parts at once. */
-async function compileParts(folder: ModelFolder, { threads, signal }: LoadOptions): Promise<Executables> {
+async function compileParts(
+  folder: ModelFolder,
+  { threads, signal, imageCache: cacheIn }: LoadOptions,
+): Promise<Executables> {
   const { decoder, vision } = modelGraphs(folder);
   const graphs = vision ? [decoder, vision] : [decoder];
   paramSources(folder, graphs); // throws where weights are missing or misshapen, before any is computed
   const names = graphs.flatMap(graph => graph.params.map(({ name }) => name));
   await using spilled = await spillComputed(folder.weights, new Set(names), { signal });
   const source = paramSources({ ...folder, weights: spilled.weights }, graphs);
+  const imageCache =
+    cacheIn && vision
+      ? await ImageCache.open(cacheIn, towerIdentity(vision, folder.weights, spilled.weights))
+      : undefined;
   const build = (name: string, graph: Graph) =>
     compile(emitOnnx(graph, source), { name, ...(threads !== undefined && { threads }) });
   const parts = await Promise.allSettled([build('decoder', decoder), vision && build('vision', vision)]);
   const failure = parts.find(part => part.status === 'rejected');
   const [decoderPart, visionPart] = parts.map(part => (part.status === 'fulfilled' ? part.value : undefined));
-  if (!failure) return { decoder: decoderPart!, vision: visionPart };
+  if (!failure) return { decoder: decoderPart!, vision: visionPart, imageCache };
   for (const part of [decoderPart, visionPart]) part?.dispose();
   throw failure.reason;
 }

@@ -86,6 +86,16 @@ export function readFileBytes(path: string, expected: string, maxBytes: number):
   });
 }
 
+/** Changes when the file is written to or replaced by another. Throws LlavaError when there is none. */
+export function fileIdentity(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  } catch (error) {
+    throw fileError(path, 'a file of weights', error);
+  }
+}
+
 /** Makes a folder and those above it. Node's own recursive `mkdir` never returns for a path under /proc. */
 export async function makeFolders(path: string): Promise<void> {
   if (existsSync(path)) return;

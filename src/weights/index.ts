@@ -1,7 +1,7 @@
 export * from './atomic.ts';
 export { type ByteSource, memorySource } from './byte-source.ts';
 export * from './derived/index.ts';
-export { fileError, makeFolders } from './files.ts';
+export { fileError, fileIdentity, makeFolders } from './files.ts';
 export * from './gguf/index.ts';
 export * from './hub/index.ts';
 export { parseJson, readJson } from './json.ts';

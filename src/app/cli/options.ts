@@ -20,6 +20,7 @@ export interface ModelValues {
   readonly modelBase?: string;
   readonly threads?: number;
   readonly quant?: QuantChoice;
+  readonly imageCache?: string | true;
   readonly maxPixels?: number;
   readonly maxSide?: number;
 }
@@ -94,6 +95,7 @@ export function addModelOptions(command: Command): Command {
         ...WEIGHT_FORMATS,
       ]),
     )
+    .option('--image-cache [folder]', "keep features of images on disk (default: off; folder: the library's cache)")
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .addOption(numberOption('--max-pixels', 'largest image, width × height (default: 100000000)'))
     .addOption(numberOption('--max-side', 'largest side of an image, pixels (default: 65535)'));
@@ -115,7 +117,7 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-  { mmproj, template, compat, visionTower, modelBase, threads, quant }: ModelValues,
+  { mmproj, template, compat, visionTower, modelBase, threads, quant, imageCache }: ModelValues,
   signal: AbortSignal,
 ): LoadOptions {
   return {
@@ -126,6 +128,7 @@ export function loadOptions(
     ...(visionTower !== undefined && { visionTower }),
     ...(modelBase !== undefined && { modelBase }),
     ...(quant && { quant }),
+    ...(imageCache !== undefined && { imageCache }),
     ...(threads !== undefined && { threads }),
   };
 }

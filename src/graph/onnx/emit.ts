@@ -85,7 +85,7 @@ function lookupTables(graph: Graph): ReadonlySet<string> {
 
 /**
  * Collects nodes and initializers while the graph is walked. Names that are made up start with `%`, so that they are never
- * those of inputs, parameters or outputs.
+ * those of inputs, parameters or outputs, and are counted: equal graphs have equal bytes.
  */
 class Emitter {
   readonly #nodes: Uint8Array[] = [];
@@ -157,7 +157,7 @@ class Emitter {
 
   #outputName(node: OpNode, index: number): string {
     const key = `${node.id}.${index}`;
-    const name = this.#names.get(key) ?? `%${node.id}${index === 0 ? '' : `.${index}`}`;
+    const name = this.#names.get(key) ?? `%v${++this.#fresh}`;
     this.#names.set(key, name);
     return name;
   }

@@ -1,7 +1,7 @@
 /** @file The built command as a process: exit codes, a reader that leaves, Ctrl-C, start. */
 
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { temporaryFolder, writeTinyModel } from '../engine/tiny-model.ts';
@@ -11,6 +11,7 @@ import { sha256 } from '../hub/support.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 const DIST = join(ROOT, '.cache', `test-cli-${process.pid}`);
 const MAIN = join(DIST, 'out/app/cli/main.js');
+const IMAGE = join(ROOT, 'test/golden/processor-image/files/large.jpg');
 const folder = temporaryFolder();
 
 beforeAll(async () => {
@@ -41,6 +42,15 @@ test('answers and ends with 0', async () => {
   const result = await outcome(llava('ask', '--model', folder.path, '--max-tokens', '5', 'what'));
   expect(result).toMatchObject({ code: 0, stderr: '' });
   expect(result.stdout).toMatch(/\n$/);
+});
+
+test('two processes at once share a cache of image features', async () => {
+  const cache = join(DIST, 'images');
+  const argv = ['ask', '--model', folder.path, '--max-tokens', '5', '--image', IMAGE, 'what'];
+  const plain = await outcome(llava(...argv));
+  const caching = () => outcome(llava(...argv, '--image-cache', cache));
+  for (const result of [...(await Promise.all([caching(), caching()])), await caching()]) expect(result).toEqual(plain);
+  expect(readdirSync(cache)).toHaveLength(1);
 });
 
 test('a mistake ends with 2', async () => {
