@@ -67,6 +67,14 @@ const FUNCTIONS = {
   GetAvailableProviders: [125, 'status', 'pointer', 'pointer'],
   ReleaseAvailableProviders: [126, 'status', 'pointer', 'int'],
   AddSessionConfigEntry: [130, 'status', 'pointer', 'string', 'string'],
+  CreateAllocator: [131, 'status', 'pointer', 'pointer', 'pointer'],
+  ReleaseAllocator: [132, 'void', 'pointer'],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'status', 'pointer', 'pointer'],
+  CreateCUDAProviderOptions: [205, 'status', 'pointer'],
+  ReleaseCUDAProviderOptions: [208, 'void', 'pointer'],
+  SessionOptionsAppendExecutionProvider: [216, 'status', 'pointer', 'string', 'pointer', 'pointer', 'size'],
+  MemoryInfoGetDeviceType: [225, 'void', 'pointer', 'pointer'],
+  SessionGetMemoryInfoForInputs: [380, 'status', 'pointer', 'pointer', 'size'],
 } as const satisfies Record<string, Signature>;
 
 type Parameters<S extends Signature> = S extends readonly [number, unknown, ...infer P extends (keyof Arguments)[]]

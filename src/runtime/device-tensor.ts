@@ -1,6 +1,7 @@
 /**
  * @file Tensors in memory that ONNX Runtime reads and writes directly: it stays there between runs (KV cache,
- * parameters, optimizer state), can be an input and an output at once, and can be cut into slices without copying.
+ * parameters, optimizer state), can be an input and an output at once, and can be cut into slices without copying. That of a
+ * graphics card serves runs on it, but JavaScript cannot see it.
  * Memory of a JavaScript array must not be transferred to another thread or resized while a tensor is over it.
  */
 
@@ -26,12 +27,15 @@ const VIEW_LIMIT = 2 ** 32;
 export class DeviceTensor implements Disposable {
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Whether JavaScript can see the memory. */
+  readonly isHost: boolean;
   readonly #owned: Owned;
   #view: TypedArray | undefined;
 
-  private constructor(dtype: DType, shape: readonly number[], handle: Handle, view?: TypedArray) {
+  private constructor(dtype: DType, shape: readonly number[], handle: Handle, view?: TypedArray, isHost = true) {
     this.dtype = dtype;
     this.shape = shape;
+    this.isHost = isHost;
     this.#view = view;
     this.#owned = new Owned(this, `tensor ${dtype} [${shape}]`, handle);
   }
@@ -48,12 +52,18 @@ export class DeviceTensor implements Disposable {
 
   /** New memory of ONNX Runtime with unspecified content; system memory is used only once written. */
   static allocate(dtype: DType, shape: readonly number[]): DeviceTensor {
-    const { api, allocator } = ort();
-    const dims = toDims(shape);
-    const value = create(api, `allocate ${dtype} [${shape}]`, out =>
-      api.CreateTensorAsOrtValue(allocator, dims, dims.length, ONNX_DTYPE[dtype], out),
-    );
-    return DeviceTensor.adopt(dtype, value);
+    return DeviceTensor.adopt(dtype, allocateBy(ort().allocator, dtype, shape));
+  }
+
+  /** New memory of a device, by its `OrtAllocator`, which is held as long as the memory is. For this folder only. */
+  static allocateOn(allocator: Handle, dtype: DType, shape: readonly number[]): DeviceTensor {
+    const value = allocateBy(allocator.pointer, dtype, shape);
+    allocator.retain();
+    const free = (pointer: bigint) => {
+      ort().api.ReleaseValue(pointer);
+      allocator.release();
+    };
+    return new DeviceTensor(dtype, shape, new Handle(value, free), undefined, false);
   }
 
   /** New memory of ONNX Runtime, filled with zeros. */
@@ -93,7 +103,7 @@ export class DeviceTensor implements Disposable {
       Number.isInteger(offset) && offset >= 0 && end <= this.size,
       `slice [${offset}, ${end}) of ${this.size} elements`,
     );
-    const parent = this.handle;
+    const parent = this.#hostHandle;
     const address = dataAddress(parent.pointer) + BigInt(offset * dtypeSize(this.dtype));
     const free = (value: bigint) => {
       ort().api.ReleaseValue(value);
@@ -110,7 +120,7 @@ export class DeviceTensor implements Disposable {
    * loops should rather `read()`, or bind a tensor over a host array.
    */
   view(): TypedArray {
-    const { handle } = this;
+    const handle = this.#hostHandle;
     if (this.#view) return this.#view;
     this.#view = this.#foreignView();
     retainFor(this.#view.buffer, handle);
@@ -147,20 +157,34 @@ export class DeviceTensor implements Disposable {
     return this.#view ?? this.#foreignView();
   }
 
+  get #hostHandle(): Handle {
+    assert(this.isHost, `${this.dtype} [${this.shape}] in a device's memory read by JavaScript`);
+    return this.handle;
+  }
+
   #foreignView(): TypedArray {
     const { byteLength } = this;
     assert(byteLength < VIEW_LIMIT, `view of ${byteLength} bytes; slice the tensor`);
-    return viewBytes(this.dtype, foreignBytes(dataAddress(this.handle.pointer), byteLength));
+    return viewBytes(this.dtype, foreignBytes(dataAddress(this.#hostHandle.pointer), byteLength));
   }
 
   /** The memory as byte arrays of at most 1 GiB. */
   *#byteChunks(): Generator<Uint8Array> {
-    const start = dataAddress(this.handle.pointer);
+    const start = dataAddress(this.#hostHandle.pointer);
     const chunk = 2 ** 30;
     for (let offset = 0; offset < this.byteLength; offset += chunk) {
       yield foreignBytes(start + BigInt(offset), Math.min(chunk, this.byteLength - offset));
     }
   }
+}
+
+/** A new `OrtValue` in memory of an `OrtAllocator`. */
+function allocateBy(allocator: bigint, dtype: DType, shape: readonly number[]): bigint {
+  const { api } = ort();
+  const dims = toDims(shape);
+  return create(api, `allocate ${dtype} [${shape}]`, out =>
+    api.CreateTensorAsOrtValue(allocator, dims, dims.length, ONNX_DTYPE[dtype], out),
+  );
 }
 
 /** An `OrtValue` over memory that someone else owns, and that must stay until `free` is called. */

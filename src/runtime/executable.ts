@@ -14,11 +14,13 @@
 
 import { availableParallelism } from 'node:os';
 import { parse } from 'node:path';
-import { assert, type HostTensor } from '../core/index.ts';
+import { assert, type DType, type HostTensor } from '../core/index.ts';
 import type { OnnxModel } from '../graph/index.ts';
 import { type Api, callAsync, check, create, pointerArray } from './api.ts';
 import { Binding, type BindOptions, type DeviceTensors, type RunOptions } from './binding.ts';
 import { DeviceTensor } from './device-tensor.ts';
+import { appendDevice, checkDevice, type Device, deviceError } from './devices.ts';
+import { OrtError } from './errors.ts';
 import { ort } from './library.ts';
 import { Session } from './session.ts';
 
@@ -29,15 +31,18 @@ const LOG_FATAL = 4;
 export interface CompileOptions {
   /** Name in error messages. Default 'model'. */
   readonly name?: string;
+  /** What computes; the processor helps out with what it cannot. Default 'cpu'. */
+  readonly device?: Device;
   /** Threads of one run. Default: all cores the process may use. */
   readonly threads?: number;
   /** How far ONNX Runtime rewrites the graph. Default 'all'. */
   readonly optimization?: keyof typeof OPTIMIZATION;
   /**
    * Threads busy-wait for work between nodes. Default true: 200 small nodes took 1.3 ms instead of 2.0 on 2 cores. But
-   * with 20 ms between runs it burned 24 ms of processor time for each instead of 3, so servers should say false.
+   * with 20 ms between runs it burned 24 ms of processor time for each instead of 3, so servers should say false. 'run': only
+   * until the end of a run, for executables that take turns.
    */
-  readonly spinning?: boolean;
+  readonly spinning?: boolean | 'run';
   /**
    * Rearrange weights for the kernels while loading. Default true. False leaves f32 weights in the mapped file (loads at
    * once, memory is reclaimable page cache, about the same speed); quantised weights become several times slower.
@@ -50,8 +55,21 @@ export interface CompileOptions {
 /** Tensors by input name; those in host memory are read in place, and must not change until the run has ended. */
 export type Feeds = Readonly<Record<string, DeviceTensor | HostTensor>>;
 
-/** Loads and optimises `model` on a libuv thread. Throws `OrtError` when ONNX Runtime refuses it. */
+/**
+ * Loads and optimises `model` on a libuv thread. Throws `OrtError` when ONNX Runtime refuses it, or {@link LlavaError} when the
+ * device is not there or refuses it.
+ */
 export async function compile(model: OnnxModel, options: CompileOptions = {}): Promise<Executable> {
+  const { device = 'cpu' } = options;
+  checkDevice(device);
+  try {
+    return await compileOn(device, model, options);
+  } catch (error) {
+    throw device === 'cpu' || !(error instanceof OrtError) ? error : deviceError(device, error);
+  }
+}
+
+async function compileOn(device: Device, model: OnnxModel, options: CompileOptions): Promise<Executable> {
   const { api, env } = ort();
   const name = options.name ?? 'model';
   const where = `compile(${name})`;
@@ -59,6 +77,7 @@ export async function compile(model: OnnxModel, options: CompileOptions = {}): P
   const sessionOptions = createSessionOptions(api, where, options);
   const session = pointerArray([0n]);
   try {
+    appendDevice(api, where, sessionOptions, device);
     const parameters: Parameters<typeof api.CreateSessionFromArray> = [
       env,
       bytes,
@@ -79,6 +98,7 @@ function createSessionOptions(api: Api, where: string, options: CompileOptions):
   const config = {
     'session.model_external_initializers_file_folder_path': options.externalRoot ?? parse(process.cwd()).root,
     'session.intra_op.allow_spinning': (options.spinning ?? true) ? '1' : '0',
+    'session.force_spinning_stop': options.spinning === 'run' ? '1' : '0',
     'session.disable_prepacking': (options.prepack ?? true) ? '0' : '1',
   };
   const native = create(api, where, out => api.CreateSessionOptions(out));
@@ -107,6 +127,27 @@ export class Executable implements Disposable {
 
   get disposed(): boolean {
     return this.#session.owned.disposed;
+  }
+
+  /**
+   * New memory with unspecified content for an input that stays between runs, where the device reads it; bind the output that
+   * extends it to the same.
+   */
+  allocate(input: string, shape: readonly number[]): DeviceTensor {
+    const dtype: DType = this.#session.inputs.get(input)!.dtype;
+    const allocator = this.#session.allocatorOf(input);
+    if (!allocator) return DeviceTensor.allocate(dtype, shape);
+    try {
+      return DeviceTensor.allocateOn(allocator, dtype, shape);
+    } finally {
+      allocator.release();
+    }
+  }
+
+  /** Whether JavaScript can see what {@link allocate} makes for this input. */
+  isHostInput(input: string): boolean {
+    using tensor = this.allocate(input, [1]);
+    return tensor.isHost;
   }
 
   /** Fixes tensors to inputs and outputs, for running many times. */
