@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   'transformers-js': () => import('./transformers-js.ts'),
   bandwidth: () => import('./bandwidth.ts'),
   speculation: () => import('./speculation.ts'),
+  start: () => import('./start.ts'),
 };
 
 async function main(args: readonly string[]): Promise<void> {
