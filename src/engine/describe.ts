@@ -1,7 +1,7 @@
 /** @file What a model is and what it will need, from its configuration and the headers of its weights alone. */
 
 import { LlavaError } from '../core/index.ts';
-import { type LlamaConfig, type LlavaConfig, maxImageTokens } from '../models/index.ts';
+import { type CacheType, type LlamaConfig, type LlavaConfig, maxImageTokens } from '../models/index.ts';
 import { chooseTemplate } from './choose-template.ts';
 import { type MemoryNeed, memoryNeed } from './memory.ts';
 import {
@@ -33,11 +33,17 @@ export interface ModelDescription {
   readonly problems: readonly string[];
 }
 
+/** How a model is read, and how it would be loaded. */
+export interface DescribeOptions extends FolderOptions {
+  /** Type that keys and values would be kept in. Default f32. */
+  readonly kvCache?: CacheType;
+}
+
 /**
  * Describes the model in a folder, also one whose weights are broken or not there yet.
  * @throws LlavaError when its configuration cannot be read
  */
-export function describeModel(path: string, options: FolderOptions = {}): ModelDescription {
+export function describeModel(path: string, options: DescribeOptions = {}): ModelDescription {
   const problems: string[] = [];
   const folder = attempt(problems, () => openModelFolder(path, options));
   const files = folder ?? readModelFiles(path, options);
@@ -56,7 +62,7 @@ export function describeModel(path: string, options: FolderOptions = {}): ModelD
     tokensPerImage: config.modelType === 'llava' ? maxImageTokens(config) : 0,
     template: tokenizer && chooseTemplate(files, tokenizer).name,
     tokenizerSize: tokenizer?.vocabSize,
-    memory: memoryNeed(files, folder?.weights),
+    memory: memoryNeed(files, folder?.weights, options.kvCache),
     problems,
   };
 }

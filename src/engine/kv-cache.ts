@@ -1,10 +1,12 @@
 /**
  * @file Keys and values of one sequence, in memory that ONNX Runtime reads and writes in place: for each layer two
- * tensors [1, KV, capacity, D]. Positions [0, length) are valid; who holds the cache knows the length.
+ * tensors [1, KV, capacity, D]. Positions [0, length) are valid; who holds the cache knows the length. It lies where the decoder
+ * computes attention: in a device's memory there is room for the whole context from the start, since JavaScript cannot copy it.
  */
 
-import type { LlamaConfig } from '../models/index.ts';
-import { DeviceTensor, type DeviceTensors } from '../runtime/index.ts';
+import { dtypeSize } from '../core/index.ts';
+import type { CacheType, LlamaConfig } from '../models/index.ts';
+import type { DeviceTensor, DeviceTensors, Program } from '../runtime/index.ts';
 
 /** Capacities are multiples of this many positions, so that small growth needs no new memory. */
 const CAPACITY_STEP = 64;
@@ -17,12 +19,13 @@ export class KeyValueCache implements Disposable {
   readonly #tensors: readonly DeviceTensor[];
 
   /** Room for at least `positions`, and at most what the model can address. */
-  constructor(config: LlamaConfig, positions: number) {
+  constructor(decoder: Program, config: LlamaConfig, positions: number) {
     const rounded = Math.ceil(positions / CAPACITY_STEP) * CAPACITY_STEP;
-    this.capacity = Math.min(Math.max(rounded, CAPACITY_STEP), config.contextLength);
+    const wanted = decoder.isHostInput('past.0.key') ? Math.max(rounded, CAPACITY_STEP) : config.contextLength;
+    this.capacity = Math.min(wanted, config.contextLength);
     this.#config = config;
     const shape = [1, config.numKeyValueHeads, this.capacity, config.headDim];
-    this.#tensors = this.#names('').map(() => DeviceTensor.allocate('f32', shape));
+    this.#tensors = this.#names('past').map(name => decoder.allocate(name, shape));
   }
 
   /** Graph inputs, `past.<layer>.key|value`. */
@@ -66,6 +69,6 @@ export class KeyValueCache implements Disposable {
 }
 
 /** Bytes of the cache of one sequence of `positions`. */
-export function cacheBytes(config: LlamaConfig, positions: number): number {
-  return 2 * 4 * config.numHiddenLayers * config.numKeyValueHeads * config.headDim * positions;
+export function cacheBytes(config: LlamaConfig, positions: number, dtype: CacheType): number {
+  return 2 * dtypeSize(dtype) * config.numHiddenLayers * config.numKeyValueHeads * config.headDim * positions;
 }

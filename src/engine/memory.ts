@@ -5,7 +5,7 @@
 
 import { dtypeSize, isFloat, sizeOf } from '../core/index.ts';
 import type { Graph } from '../graph/index.ts';
-import { type LlamaConfig, type LlavaConfig, patchesPerSide } from '../models/index.ts';
+import { type CacheType, type LlamaConfig, type LlavaConfig, patchesPerSide } from '../models/index.ts';
 import type { WeightEntry } from '../weights/index.ts';
 import { TILES_PER_RUN } from './image-encoder.ts';
 import { cacheBytes } from './kv-cache.ts';
@@ -30,26 +30,34 @@ export interface MemoryNeed {
 const PROGRAM_BYTES = 75e6;
 
 /** @param weights absent where they cannot be read: then all are taken to be stored in 32 bits */
-export function memoryNeed(files: ModelFiles, weights: ReadonlyMap<string, WeightEntry> | undefined): MemoryNeed {
+export function memoryNeed(
+  files: ModelFiles,
+  weights: ReadonlyMap<string, WeightEntry> | undefined,
+  cacheType: CacheType = 'f32',
+): MemoryNeed {
   const { config, language } = files;
   const graphs = Object.values(modelGraphs(files)).filter((graph): graph is Graph => graph !== undefined);
   const parts = {
     weights: graphs.reduce((sum, graph) => sum + weightBytes(graph, weights), 0),
-    cache: cacheBytes(language, language.contextLength),
+    cache: cacheBytes(language, language.contextLength, cacheType),
     buffers: decoderBuffers(language) + (config.modelType === 'llava' ? visionBuffers(config) : 0),
     program: PROGRAM_BYTES,
   };
   return { total: parts.weights + parts.cache + parts.buffers + parts.program, ...parts };
 }
 
-/** Floats are converted to 32 bits, but for tables of which only rows are read. */
+/**
+ * Floats are converted to 32 bits, but for tables of which only rows are read. With weights in blocks ONNX Runtime keeps, for each
+ * scale, what it weighs the block's zero point with, too.
+ */
 function weightBytes(graph: Graph, weights: ReadonlyMap<string, WeightEntry> | undefined): number {
   return graph.params.reduce((sum, { name, dtype, shape }) => {
     const stored = weights?.get(name)?.dtype;
     const isTable =
       name.endsWith('embed_tokens.weight') && graph.params.some(other => other.name.endsWith('lm_head.weight'));
     const held = isTable && stored !== undefined && isFloat(stored) ? stored : dtype;
-    return sum + sizeOf(shape as readonly number[]) * dtypeSize(held);
+    const copies = name.endsWith('.scale') && shape.length === 2 ? 2 : 1;
+    return sum + copies * sizeOf(shape as readonly number[]) * dtypeSize(held);
   }, 0);
 }
 

@@ -10,8 +10,10 @@ import { isFloat, LlavaError } from '../core/index.ts';
 import type { Graph, ParamSource, Port } from '../graph/index.ts';
 import {
   blocksFor,
+  type CacheType,
   type Compat,
   decoderGraph,
+  decoderParts,
   Fields,
   type FormatPlan,
   formatPlan,
@@ -179,9 +181,20 @@ export interface ModelGraphs {
 export function modelGraphs(
   { config, language, quantization }: ModelFiles,
   plan: FormatPlan | undefined = quantization && formatPlan(quantization),
+  cacheType?: CacheType,
 ): ModelGraphs {
-  if (config.modelType !== 'llava') return { decoder: decoderGraph(language, '', plan), vision: undefined };
-  return { decoder: decoderGraph(language, 'language_model', plan), vision: visionGraph(config, plan) };
+  if (config.modelType !== 'llava') return { decoder: decoderGraph(language, '', plan, cacheType), vision: undefined };
+  return { decoder: decoderGraph(language, 'language_model', plan, cacheType), vision: visionGraph(config, plan) };
+}
+
+/** The decoder in `count` graphs that run one after another. */
+export function decoderPartGraphs(
+  { config, language, quantization }: ModelFiles,
+  cacheType: CacheType,
+  count: number,
+): Graph[] {
+  const prefix = config.modelType === 'llava' ? 'language_model' : '';
+  return decoderParts(language, prefix, quantization && formatPlan(quantization), cacheType, count);
 }
 
 /**

@@ -5,30 +5,38 @@
  */
 
 import { AbortedError, LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
-import { emitOnnx, type Graph } from '../graph/index.ts';
-import type { Compat, LlamaConfig, LlavaConfig } from '../models/index.ts';
+import { CACHE_TYPES, type CacheType, type Compat, type LlamaConfig, type LlavaConfig } from '../models/index.ts';
 import { type ImageLimits, type Processor, stopIds } from '../processor/index.ts';
-import { compile, type Executable } from '../runtime/index.ts';
+import { checkDevice, type Device, type Program } from '../runtime/index.ts';
 import { type HubOptions, resolveModel } from '../weights/index.ts';
 import { checkCompat } from './choose-template.ts';
-import { ImageCache, towerIdentity } from './image-cache.ts';
+import { type CompiledModel, compileModel, disposeCompiled } from './compile-model.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
-import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from './model-folder.ts';
+import { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
 import { QUANT_CHOICES, type QuantChoice, quantizedFolder } from './quantize.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
-import { spillComputed } from './spill.ts';
 import { missingTower, noTowerError } from './vision-tower.ts';
 
 /** How a model is loaded. */
 export interface LoadOptions {
+  /**
+   * What computes: the processor, or a device that ONNX Runtime drives; the processor helps out with what that cannot. The cache of a
+   * conversation lies in the device's memory, with room for the whole context. Default: cpu.
+   */
+  readonly device?: Device;
   /** Threads of a computation. Default: all cores the process may use. */
   readonly threads?: number;
   /**
-   * Form of the linear layers' weights, or `auto`. Default: as they are stored. A model that is stored in floats is quantised once, into
-   * the cache.
+   * Form of the linear layers' weights, or `auto`: what suits the processor, on other devices as they are stored. Default: as they
+   * are stored. A model that is stored in floats is quantised once, into the cache.
    */
   readonly quant?: QuantChoice;
+  /**
+   * Type that keys and values of a conversation are kept in. f16 takes half the memory; attention is then computed from f16.
+   * Default: f32.
+   */
+  readonly kvCache?: CacheType;
   /**
    * Conversation template by name, or a file that ends in `.jinja`. Default: the one the model was trained with, as far as its
    * files or name tell.
@@ -65,8 +73,10 @@ export interface LoadOptions {
 
 const LOAD_OPTIONS = [
   'mmproj',
+  'device',
   'threads',
   'quant',
+  'kvCache',
   'template',
   'compat',
   'visionTower',
@@ -77,14 +87,6 @@ const LOAD_OPTIONS = [
   'hub',
   'signal',
 ];
-
-/** The executables of a model. */
-interface Executables {
-  readonly decoder: Executable;
-  /** Absent for a language model alone. */
-  readonly vision: Executable | undefined;
-  readonly imageCache: ImageCache | undefined;
-}
 
 /** A loaded model. Dispose it to free the weights; sequences made from it must be disposed first. */
 export class LlavaModel implements Disposable {
@@ -97,11 +99,11 @@ export class LlavaModel implements Disposable {
   readonly imageLimits: ImageLimits;
   /** Tokens that end an answer. */
   readonly eosIds: ReadonlySet<number>;
-  readonly #decoder: Executable;
+  readonly #decoder: Program;
   readonly #encoder: ImageEncoder | undefined;
 
   /** Use {@link loadModel}. */
-  constructor(folder: ModelFolder, processor: Processor, limits: ImageLimits, parts: Executables) {
+  constructor(folder: ModelFolder, processor: Processor, limits: ImageLimits, parts: CompiledModel) {
     this.name = folder.name;
     this.config = folder.config;
     this.language = folder.language;
@@ -142,7 +144,8 @@ export class LlavaModel implements Disposable {
 export async function loadModel(name: string, options: LoadOptions = {}): Promise<LlavaModel> {
   checkLoadOptions(options);
   throwIfAborted(options.signal, `load ${name}`);
-  const { quant, signal } = options;
+  const { signal, device = 'cpu' } = options;
+  const quant = options.quant === 'auto' && device !== 'cpu' ? undefined : options.quant;
   const path = await resolveModel(name, { ...options.hub, signal });
   const files = await findFiles(path, options);
   const source = quant ? await quantizedFolder(path, quant, { files, ...(signal && { signal }) }) : path;
@@ -151,7 +154,7 @@ export async function loadModel(name: string, options: LoadOptions = {}): Promis
     source,
     source === path ? files : { compat: files.compat, visionTower: files.visionTower },
   );
-  const executables = compileParts(folder, options);
+  const executables = compileModel(folder, options);
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
     const processor = openProcessor(folder, options);
@@ -160,7 +163,7 @@ export async function loadModel(name: string, options: LoadOptions = {}): Promis
     throwIfAborted(options.signal, `load ${name}`);
     return model;
   } catch (error) {
-    executables.then(disposeAll, () => {});
+    executables.then(disposeCompiled, () => {});
     throw error;
   }
 }
@@ -195,6 +198,11 @@ function checkLoadOptions(options: LoadOptions): void {
     const valid = Number.isInteger(value) && value >= 1;
     if (!valid) throw new LlavaError(`option ${name}: expected an integer of at least 1, got ${value}`);
   }
+  const { kvCache, device } = options;
+  if (device !== undefined) checkDevice(device);
+  if (kvCache !== undefined && !CACHE_TYPES.includes(kvCache)) {
+    throw new LlavaError(`option kvCache: expected one of ${CACHE_TYPES.join(', ')}, got ${kvCache}`);
+  }
   checkCompat(options.compat);
 }
 
@@ -205,34 +213,4 @@ function checkQuant(quant: string): void {
 
 function imageLimits({ maxPixels, maxSide }: LoadOptions): ImageLimits {
   return { ...(maxPixels !== undefined && { maxPixels }), ...(maxSide !== undefined && { maxSide }) };
-}
-
-/** Compiles both parts at once. */
-async function compileParts(
-  folder: ModelFolder,
-  { threads, signal, imageCache: cacheIn }: LoadOptions,
-): Promise<Executables> {
-  const { decoder, vision } = modelGraphs(folder);
-  const graphs = vision ? [decoder, vision] : [decoder];
-  paramSources(folder, graphs); // throws where weights are missing or misshapen, before any is computed
-  const names = graphs.flatMap(graph => graph.params.map(({ name }) => name));
-  await using spilled = await spillComputed(folder.weights, new Set(names), { signal });
-  const source = paramSources({ ...folder, weights: spilled.weights }, graphs);
-  const imageCache =
-    cacheIn && vision
-      ? await ImageCache.open(cacheIn, towerIdentity(vision, folder.weights, spilled.weights))
-      : undefined;
-  const build = (name: string, graph: Graph) =>
-    compile(emitOnnx(graph, source), { name, ...(threads !== undefined && { threads }) });
-  const parts = await Promise.allSettled([build('decoder', decoder), vision && build('vision', vision)]);
-  const failure = parts.find(part => part.status === 'rejected');
-  const [decoderPart, visionPart] = parts.map(part => (part.status === 'fulfilled' ? part.value : undefined));
-  if (!failure) return { decoder: decoderPart!, vision: visionPart, imageCache };
-  for (const part of [decoderPart, visionPart]) part?.dispose();
-  throw failure.reason;
-}
-
-function disposeAll({ decoder, vision }: Executables): void {
-  decoder.dispose();
-  vision?.dispose();
 }

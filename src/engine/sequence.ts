@@ -6,7 +6,7 @@
 
 import { assert, f32Tensor, hostTensor, i64Tensor } from '../core/index.ts';
 import { hasDynamicRotation, type LlamaConfig } from '../models/index.ts';
-import { type Binding, DeviceTensor, type DeviceTensors, type Executable } from '../runtime/index.ts';
+import { type BoundProgram, DeviceTensor, type DeviceTensors, type Program } from '../runtime/index.ts';
 import { KeyValueCache } from './kv-cache.ts';
 
 /** Features of one image, [rows, D], and a key that equal images share. */
@@ -36,24 +36,27 @@ function chunkSize(positions: number): number {
 
 /** A sequence of one model. Not for concurrent use: each call must have ended before the next. */
 export class Sequence implements Disposable {
-  readonly #decoder: Executable;
+  readonly #decoder: Program;
   readonly #config: LlamaConfig;
   #cache: KeyValueCache;
-  #binding: Binding | undefined;
+  #binding: BoundProgram | undefined;
   /** What position i of the cache holds: `t<id>` or `i<image key>`. */
   #held: string[] = [];
   readonly #logits: Float32Array;
   readonly #step: StepInputs;
   readonly #output: DeviceTensor;
+  /** Logits [0, V] of a run that is not the last of a prompt. */
+  readonly #noOutput: DeviceTensor;
 
   /** @param capacity positions to make room for; more are made when they are needed */
-  constructor(decoder: Executable, config: LlamaConfig, capacity: number) {
+  constructor(decoder: Program, config: LlamaConfig, capacity: number) {
     this.#decoder = decoder;
     this.#config = config;
-    this.#cache = new KeyValueCache(config, capacity);
+    this.#cache = new KeyValueCache(decoder, config, capacity);
     this.#logits = new Float32Array(config.vocabSize);
     this.#step = new StepInputs(config);
     this.#output = DeviceTensor.over(f32Tensor([1, config.vocabSize], this.#logits));
+    this.#noOutput = DeviceTensor.over(f32Tensor([0, config.vocabSize], []));
   }
 
   /** Positions held. */
@@ -79,7 +82,7 @@ export class Sequence implements Disposable {
   /** Makes room for `positions` in all, keeping what is held. */
   reserve(positions: number): void {
     if (positions <= this.#cache.capacity) return;
-    const larger = new KeyValueCache(this.#config, Math.max(positions, 2 * this.#cache.capacity));
+    const larger = new KeyValueCache(this.#decoder, this.#config, Math.max(positions, 2 * this.#cache.capacity));
     larger.copyFrom(this.#cache, this.length);
     this.#cache.dispose();
     this.#cache = larger;
@@ -149,6 +152,7 @@ export class Sequence implements Disposable {
     this.#cache.dispose();
     this.#step.dispose();
     this.#output.dispose();
+    this.#noOutput.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -170,7 +174,7 @@ export class Sequence implements Disposable {
   async #readChunk(content: SequenceContent, begin: number, end: number, signal?: AbortSignal): Promise<void> {
     const inputs = chunkInputs(content, begin, end, this.#config);
     try {
-      await this.#run(inputs, signal);
+      await this.#run(inputs, signal, end < content.ids.length ? this.#noOutput : this.#output);
     } finally {
       for (const tensor of Object.values(inputs)) tensor.dispose();
     }
@@ -193,7 +197,7 @@ function describe({ ids, images }: SequenceContent): string[] {
   return names;
 }
 
-/** Decoder inputs for positions [begin, end) of a sequence; an image may be cut by either end. */
+/** Decoder inputs for positions [begin, end) of a sequence, the logits of its last wanted; an image may be cut by either end. */
 function chunkInputs({ ids, images }: SequenceContent, begin: number, end: number, config: LlamaConfig): DeviceTensors {
   const length = end - begin;
   const width = config.hiddenSize;
@@ -210,7 +214,7 @@ function chunkInputs({ ids, images }: SequenceContent, begin: number, end: numbe
   return {
     ids: DeviceTensor.over(i64Tensor([1, length], ids.slice(begin, end))),
     source: DeviceTensor.over(i64Tensor([1, length], source)),
-    rows: DeviceTensor.over(i64Tensor([1], [length - 1])),
+    rows: DeviceTensor.over(end < ids.length ? i64Tensor([0], []) : i64Tensor([1], [length - 1])),
     features: DeviceTensor.over(f32Tensor([rows, width], join(parts, rows * width))),
     ...positionInputs(Int32Array.of(end - 1), Int32Array.of(end)),
     ...rotaryInput(config, Int32Array.of(ids.length)),

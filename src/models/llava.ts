@@ -34,11 +34,14 @@ import {
 import { hasImageNewline, type LlamaConfig, type LlavaConfig, layerWindow } from './config/index.ts';
 import {
   type AttentionContext,
+  type CacheType,
   cacheInputs,
   cacheOutputs,
+  llamaBlocks,
   llamaDecoder,
   llamaEmbed,
   llamaLogits,
+  llamaNorm,
 } from './language/llama.ts';
 import { projector } from './projector.ts';
 import { visionPooled, visionStates } from './vision/tower.ts';
@@ -115,23 +118,69 @@ export function visionGraph(config: LlavaConfig, plan?: FormatPlan): Graph {
  * [R, vocabulary], `present.*`.
  * @param prefix where the causal model's weights are: `language_model` inside a LLaVA, '' alone
  * @param plan form of each linear layer's weight; by default all are float
+ * @param cacheType of keys and values
  */
-export function decoderGraph(config: LlamaConfig, prefix: string, plan?: FormatPlan): Graph {
+export function decoderGraph(
+  config: LlamaConfig,
+  prefix: string,
+  plan?: FormatPlan,
+  cacheType: CacheType = 'f32',
+): Graph {
+  return decoderPart(new Scope(prefix, plan), config, cacheType, [0, config.numHiddenLayers]);
+}
+
+/**
+ * The same in `count` graphs that run one after another, each with its share of the layers: but for the first, each reads the
+ * hidden states that the one before it makes, `hidden.<layer>`.
+ */
+export function decoderParts(
+  config: LlamaConfig,
+  prefix: string,
+  plan: FormatPlan | undefined,
+  cacheType: CacheType,
+  count: number,
+): Graph[] {
+  const bound = (i: number): number => Math.round((i * config.numHiddenLayers) / count);
+  return Array.from({ length: count }, (_, i) =>
+    decoderPart(new Scope(prefix, plan), config, cacheType, [bound(i), bound(i + 1)]),
+  );
+}
+
+/** Layers [begin, end), with the embedding before the first and the head after the last. */
+function decoderPart(
+  scope: Scope,
+  config: LlamaConfig,
+  cacheType: CacheType,
+  [begin, end]: readonly [number, number],
+): Graph {
   const [batch, tokens, capacity] = ['B', 'T', 'P'].map(dim) as [Dim, Dim, Dim];
   const inputs = sequenceInputs(batch, tokens);
-  const features = input('features', 'f32', [dim('M'), config.hiddenSize]);
   const context: AttentionContext = {
     kind: 'cached',
-    past: cacheInputs(config, batch, capacity),
+    past: cacheInputs(config, batch, capacity, cacheType),
     lastPosition: input('lastPosition', 'i32', [batch]),
     totalLength: input('totalLength', 'i32', []),
     tables: hasDynamicRotation(config)
       ? dynamicRotaryTables(addDims(capacity, tokens), cast(input('rotaryLength', 'i32', []), 'f32'), config)
       : rotaryTables(config.contextLength, config),
   };
-  const { logits, present } = decode(new Scope(prefix, plan), inputs, features, config, context);
-  return buildGraph({ logits, ...cacheOutputs(present) });
+  const embeds =
+    begin === 0 ? mergedEmbeds(scope, inputs, config) : input(`hidden.${begin}`, 'f32', hiddenShape(inputs, config));
+  const { hidden, present } = llamaBlocks(scope, embeds, config, context, { begin, end });
+  const made =
+    end < config.numHiddenLayers
+      ? { [`hidden.${end}`]: reshape(hidden, hiddenShape(inputs, config)) }
+      : { logits: llamaLogits(scope, llamaNorm(scope, hidden, config), inputs.rows, config) };
+  return buildGraph({ ...made, ...cacheOutputs(present, begin) });
 }
+
+/** Embeddings with the rows of the graph input `features` [M, D] at image positions. */
+function mergedEmbeds(scope: Scope, { ids, source }: SequenceInputs, config: LlamaConfig): Value {
+  const features = input('features', 'f32', [dim('M'), config.hiddenSize]);
+  return mergeImageFeatures(llamaEmbed(scope, ids, config), features, source);
+}
+
+const hiddenShape = ({ ids }: SequenceInputs, { hiddenSize }: LlamaConfig): Dim[] => [...ids.shape, hiddenSize];
 
 /**
  * Whether rotation depends on the sequence's length. The decoder then has the input `rotaryLength`, an i32 scalar: the length

@@ -1,29 +1,55 @@
-/** @file `llava info`: what a model is and what it needs, without reading its weights. */
+/** @file `llava info`: what a model is and what it needs, without reading its weights; and what can compute here. */
 
 import type { Command } from 'commander';
+import { LlavaError } from '../../core/index.ts';
 import type { ModelDescription, PartDescription } from '../../engine/index.ts';
 import type { LlamaConfig } from '../../models/index.ts';
 import type { Io } from './commands.ts';
 import { companionFolders, MODEL_NAME, modelFolder } from './model-name.ts';
-import { compatOption, type ModelValues, mmprojOption, modelBaseOption, visionTowerOption } from './options.ts';
+import {
+  compatOption,
+  kvOption,
+  type ModelValues,
+  mmprojOption,
+  modelBaseOption,
+  visionTowerOption,
+} from './options.ts';
 import { formatBytes } from './progress.ts';
 
 export function define(command: Command, io: Io): void {
-  command.argument('<model>', MODEL_NAME);
+  command.argument('[model]', MODEL_NAME);
   command.addOption(mmprojOption()).addOption(compatOption()).addOption(visionTowerOption());
-  command.addOption(modelBaseOption());
+  command.addOption(modelBaseOption()).addOption(kvOption());
+  command.option('--devices', 'show what can compute on this machine');
   command.option('--json', 'print an object');
-  command.action((model: string, { json, ...options }: InfoValues) => info(model, json === true, options, io));
+  command.action((model: string | undefined, { json = false, devices, ...options }: InfoValues) => {
+    if (devices) return showDevices(json, io);
+    if (model !== undefined) return info(model, json, options, io);
+    throw new LlavaError('info: expected a model, or --devices, got neither');
+  });
 }
 
-interface InfoValues extends Pick<ModelValues, 'mmproj' | 'compat' | 'visionTower' | 'modelBase'> {
+async function showDevices(json: boolean, io: Io): Promise<void> {
+  const { deviceStates } = await import('../../runtime/index.ts');
+  const states = await deviceStates();
+  const lines = states.map(({ device, problem }): Row => [device, problem ?? 'works']);
+  io.stdout.write(`${json ? JSON.stringify(states, null, 2) : formatTable(lines)}\n`);
+}
+
+interface InfoValues extends Pick<ModelValues, 'mmproj' | 'compat' | 'visionTower' | 'modelBase' | 'kv'> {
   readonly json?: boolean;
+  readonly devices?: boolean;
 }
 
-async function info(name: string, json: boolean, options: Omit<InfoValues, 'json'>, io: Io): Promise<void> {
+async function info(name: string, json: boolean, options: Omit<InfoValues, 'json' | 'devices'>, io: Io): Promise<void> {
   const { describeModel } = await import('../../engine/index.ts');
   const companions = await companionFolders(options, io);
-  const description = describeModel(await modelFolder(name, io), { ...options, ...companions });
+  const { kv, ...files } = options;
+  const description = describeModel(await modelFolder(name, io), {
+    ...files,
+    ...companions,
+    ...(kv && { kvCache: kv }),
+  });
   io.stdout.write(`${json ? JSON.stringify(description, null, 2) : formatTable(rows(description))}\n`);
 }
 

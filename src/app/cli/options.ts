@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions, QuantChoice } from '../../engine/index.ts';
-import { COMPAT_NAMES, type Compat, WEIGHT_FORMATS } from '../../models/index.ts';
+import { CACHE_TYPES, type CacheType, COMPAT_NAMES, type Compat, WEIGHT_FORMATS } from '../../models/index.ts';
+import { DEVICES, type Device } from '../../runtime/index.ts';
 import { MODEL_NAME } from './model-name.ts';
 
 /** The demo model that the package carries. */
@@ -18,8 +19,10 @@ export interface ModelValues {
   readonly compat?: Compat;
   readonly visionTower?: string;
   readonly modelBase?: string;
+  readonly device?: Device;
   readonly threads?: number;
   readonly quant?: QuantChoice;
+  readonly kv?: CacheType;
   readonly imageCache?: string | true;
   readonly maxPixels?: number;
   readonly maxSide?: number;
@@ -72,6 +75,15 @@ export function modelBaseOption(): Option {
   return new Option('--model-base <folder>', 'base of an adapter, of a projector alone or of a delta (default: none)');
 }
 
+/** `--kv`. */
+export function kvOption(): Option {
+  const option = new Option(
+    '--kv <type>',
+    'type that keys and values are kept in; f16 takes half the memory (default: f32)',
+  );
+  return option.choices(CACHE_TYPES);
+}
+
 /** `--mmproj`. */
 export function mmprojOption(): Option {
   return new Option(
@@ -95,7 +107,9 @@ export function addModelOptions(command: Command): Command {
         ...WEIGHT_FORMATS,
       ]),
     )
+    .addOption(kvOption())
     .option('--image-cache [folder]', "keep features of images on disk (default: off; folder: the library's cache)")
+    .addOption(new Option('--device <name>', 'what computes (default: cpu); see llava info --devices').choices(DEVICES))
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .addOption(numberOption('--max-pixels', 'largest image, width × height (default: 100000000)'))
     .addOption(numberOption('--max-side', 'largest side of an image, pixels (default: 65535)'));
@@ -117,7 +131,7 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-  { mmproj, template, compat, visionTower, modelBase, threads, quant, imageCache }: ModelValues,
+  { mmproj, template, compat, visionTower, modelBase, device, threads, quant, kv, imageCache }: ModelValues,
   signal: AbortSignal,
 ): LoadOptions {
   return {
@@ -128,7 +142,9 @@ export function loadOptions(
     ...(visionTower !== undefined && { visionTower }),
     ...(modelBase !== undefined && { modelBase }),
     ...(quant && { quant }),
+    ...(kv && { kvCache: kv }),
     ...(imageCache !== undefined && { imageCache }),
+    ...(device && { device }),
     ...(threads !== undefined && { threads }),
   };
 }

@@ -24,7 +24,7 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
       query.shape.length === 3 && pastKey.shape.length === 4 && operandsFit(inputs, attrs),
       'groupQueryAttention',
       `query [B, T, ${attrs.numHeads}·D], keys and values [B, T, ${attrs.numKeyValueHeads}·D] and past ones ` +
-        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 8, i32 [B] and [], tables [P, D/2]`,
+        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 8, i32 [B] and [], tables [P, D/2], all f32 but for past ones, f32 or f16`,
       inputs,
     );
     const present = { dtype: pastKey.dtype, shape: pastKey.shape };
@@ -33,7 +33,9 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
   grad: 'not differentiable',
   emit: c => {
     const { numHeads, numKeyValueHeads, slidingWindow } = c.attrs;
-    const rotatesInside = (c.inputTypes[3]!.shape[3] as number) % ROTATED_WIDTH === 0;
+    const { dtype, shape } = c.inputTypes[3]!;
+    const inHalf = dtype === 'f16';
+    const rotatesInside = !inHalf && (shape[3] as number) % ROTATED_WIDTH === 0;
     const attributes = {
       num_heads: numHeads,
       kv_num_heads: numKeyValueHeads,
@@ -41,12 +43,20 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
       local_window_size: slidingWindow,
     };
     const inputs = rotatesInside ? c.inputs : rotatedBefore(c);
-    c.node('GroupQueryAttention', inputs, { domain: MICROSOFT, attributes, outputs: c.outputs });
+    if (!inHalf)
+      return void c.node('GroupQueryAttention', inputs, { domain: MICROSOFT, attributes, outputs: c.outputs });
+    const halves = inputs.map((x, i) => (i < 3 ? castTo(c, x, 'f16') : x));
+    const outputs = [`${c.outputs[0]}:half`, ...c.outputs.slice(1)];
+    c.node('GroupQueryAttention', halves, { domain: MICROSOFT, attributes, outputs });
+    c.node('Cast', outputs.slice(0, 1), { attributes: { to: ONNX_DTYPE.f32 }, outputs: c.outputs.slice(0, 1) });
   },
 });
 
 /** ONNX Runtime's kernel rotates only heads whose width is a multiple of this. */
 const ROTATED_WIDTH = 16;
+
+const castTo = (c: EmitContext<object>, x: string, dtype: 'f16' | 'i64'): string =>
+  c.node('Cast', [x], { attributes: { to: ONNX_DTYPE[dtype] } });
 
 /** The kernel's inputs without its tables, query and key rotated by nodes of their own. */
 function rotatedBefore(c: EmitContext<GroupQueryAttentionAttrs>): string[] {
@@ -62,10 +72,7 @@ function rotatedBefore(c: EmitContext<GroupQueryAttentionAttrs>): string[] {
 function rowPositions(c: EmitContext<GroupQueryAttentionAttrs>): string {
   const [zero, one] = [c.scalar(0, 'i64'), c.scalar(1, 'i64')];
   const tokens = c.node('Squeeze', [c.dims([c.inputTypes[0]!.shape[1]!])]);
-  const [last, total] = c.inputs.slice(5, 7).map(x => c.node('Cast', [x], { attributes: { to: ONNX_DTYPE.i64 } })) as [
-    string,
-    string,
-  ];
+  const [last, total] = c.inputs.slice(5, 7).map(x => castTo(c, x, 'i64')) as [string, string];
   const past = c.node('Sub', [c.node('Add', [last, one]), tokens]);
   const start = c.node('Where', [c.node('Equal', [total, tokens]), zero, past]);
   return c.node('Add', [c.node('Unsqueeze', [start, c.ints([1])]), c.node('Range', [zero, tokens, one])]);
@@ -89,7 +96,11 @@ function operandsFit(inputs: readonly TensorType[], { numHeads, numKeyValueHeads
     sameShape(shapes[5]!, [batch!]) &&
     sameShape(shapes[6]!, []) &&
     [7, 8].every(i => shapes[i]!.length === 2 && shapes[i]![1] === width / 2) &&
-    dtypes.every((dtype, i) => dtype === (i === 5 || i === 6 ? 'i32' : dtypes[0]))
+    dtypes[3] === dtypes[4] &&
+    dtypes.every((dtype, i) => {
+      if (i === 3 || i === 4) return dtype === dtypes[0] || dtype === 'f16';
+      return dtype === (i === 5 || i === 6 ? 'i32' : dtypes[0]);
+    })
   );
 }
 
@@ -121,7 +132,8 @@ export interface GroupQueryAttentionInputs {
 /**
  * Causal attention with rotary embedding over a key/value cache; returns the output [B, T, H·D] and the new cache. A first
  * run (totalLength = T) may have rows of different length, padded on the right; after it several tokens at once are only
- * possible with one row. D must be a multiple of 8. These are limits of ONNX Runtime 1.30's CPU kernel.
+ * possible with one row. D must be a multiple of 8. A cache of f16 has queries, keys and values rounded to f16, after they
+ * are rotated. These are limits of ONNX Runtime 1.30's CPU kernel.
  */
 export function groupQueryAttention(
   inputs: GroupQueryAttentionInputs,

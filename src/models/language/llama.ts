@@ -121,17 +121,37 @@ export function llamaEmbed(scope: Scope, ids: Value, config: LlamaConfig): Value
   return embedding(scope.at('model.embed_tokens'), ids, config.vocabSize, config.hiddenSize);
 }
 
-/** The decoder's blocks and final norm on embeddings [B, T, D]. Only attention cares which rows are of one sequence. */
-export function llamaDecoder(scope: Scope, embeds: Value, config: LlamaConfig, context: AttentionContext): LlamaOutput {
+/**
+ * Blocks [begin, end) of the decoder on what the blocks before them make of embeddings, [B, T, D]; returns rows [B·T, D]. Only
+ * attention cares which rows are of one sequence.
+ */
+export function llamaBlocks(
+  scope: Scope,
+  embeds: Value,
+  config: LlamaConfig,
+  context: AttentionContext,
+  { begin = 0, end = config.numHiddenLayers }: { begin?: number; end?: number } = {},
+): LlamaOutput {
   const [batch, tokens, width] = embeds.shape as [Dim, Dim, number];
   let x = reshape(embeds, [shapeSize([batch, tokens]), width]);
   const present: KeyValuePair[] = [];
-  for (let i = 0; i < config.numHiddenLayers; i++) {
+  for (let i = begin; i < end; i++) {
     const result = block(scope.at(`model.layers.${i}`), x, config, context, { sizes: [batch, tokens], layer: i });
     x = result.output;
     if (result.present) present.push(result.present);
   }
-  return { hidden: rmsNorm(scope.at('model.norm'), x, config.rmsNormEps), present };
+  return { hidden: x, present };
+}
+
+/** The decoder's blocks and final norm on embeddings [B, T, D] → rows [B·T, D]. */
+export function llamaDecoder(scope: Scope, embeds: Value, config: LlamaConfig, context: AttentionContext): LlamaOutput {
+  const { hidden, present } = llamaBlocks(scope, embeds, config, context);
+  return { hidden: llamaNorm(scope, hidden, config), present };
+}
+
+/** The norm after the last block. */
+export function llamaNorm(scope: Scope, hidden: Value, config: LlamaConfig): Value {
+  return rmsNorm(scope.at('model.norm'), hidden, config.rmsNormEps);
 }
 
 /** Logits of chosen positions only: `rows` [R] are indices b·T + t into the hidden states [B·T, D] → [R, vocabulary]. */
@@ -145,21 +165,27 @@ export function llamaLogits(scope: Scope, hidden: Value, rows: Value, config: Ll
   return matMul(chosen, table, { transB: true });
 }
 
+/** Types that keys and values are kept in: f16 takes half the memory. */
+export const CACHE_TYPES = ['f32', 'f16'] as const;
+
+/** One of {@link CACHE_TYPES}. */
+export type CacheType = (typeof CACHE_TYPES)[number];
+
 /** Cache inputs of every layer, named `past.<layer>.key|value`, [B, K, P, D]. */
-export function cacheInputs(config: LlamaConfig, batch: Dim, capacity: Dim): KeyValuePair[] {
+export function cacheInputs(config: LlamaConfig, batch: Dim, capacity: Dim, dtype: CacheType): KeyValuePair[] {
   const shape = [batch, config.numKeyValueHeads, capacity, config.headDim];
   return Array.from({ length: config.numHiddenLayers }, (_, i) => ({
-    key: input(`past.${i}.key`, 'f32', shape),
-    value: input(`past.${i}.value`, 'f32', shape),
+    key: input(`past.${i}.key`, dtype, shape),
+    value: input(`past.${i}.value`, dtype, shape),
   }));
 }
 
-/** Graph outputs of the extended cache, named `present.<layer>.key|value`. */
-export function cacheOutputs(present: readonly KeyValuePair[]): Record<string, Value> {
+/** Graph outputs of the extended cache, named `present.<layer>.key|value`, from layer `begin` on. */
+export function cacheOutputs(present: readonly KeyValuePair[], begin = 0): Record<string, Value> {
   return Object.fromEntries(
     present.flatMap(({ key, value }, i) => [
-      [`present.${i}.key`, key],
-      [`present.${i}.value`, value],
+      [`present.${begin + i}.key`, key],
+      [`present.${begin + i}.value`, value],
     ]),
   );
 }

@@ -160,6 +160,8 @@ export const REJECTS: Readonly<Record<string, readonly (() => unknown)[]>> = {
     attention({ past: f(B, 2, 8, 8) }),
     attention({ ...NARROW, past: f(B, 2, 8, 4) }),
     attention({ past: f(B, 4, 8, 16) }),
+    attention({ past: typed('bf16', B, 2, 8, 16) }),
+    attention({ past: typed('f16', B, 2, 8, 16), query: typed('f16', B, T, 64) }),
     attention({ lastPosition: ints(B) }),
     attention({ totalLength: typed('i32', 1) }),
     attention({ cosTable: f(8, 16) }),
