@@ -31,7 +31,7 @@ async function* rows(part: string, options: BenchOptions): AsyncGenerator<Row> {
   const float = await syntheticModel(modelName('llama-7b', shape), llama7b(shape));
   const folder = await inForm(float, part as WeightFormat);
   await using ours = await LanguageSide.load('worker-ours', { folder, threads: THREADS });
-  using reader = await MemoryReader.make(isSmoke ? 2 ** 22 : 2 ** 30);
+  using reader = await MemoryReader.make(isSmoke ? 2 ** 22 : 2 ** 31);
   for (const past of prompts) {
     const ids = randomIds(past);
     const write = async () => (await ours.write(ids, WRITTEN)).ms;

@@ -22,10 +22,18 @@ export interface PeerPackage {
   readonly entry: string;
 }
 
-/** Folder of an installed peer: in the project, or in a folder that LLAVA_BENCH_PEERS lists. Throws {@link LlavaError} without. */
+/** Where test/cpu installs its peers. */
+const TEST_PEERS = 'node_modules/.cache/llava-peers';
+
+/**
+ * Folder of an installed peer: in a folder that LLAVA_BENCH_PEERS lists, where the tests have theirs, or in the project. Throws
+ * {@link LlavaError} without.
+ */
 export function peerFolder({ name, version }: PeerPackage): string {
   const beside = (process.env.LLAVA_BENCH_PEERS ?? '').split(delimiter).filter(folder => folder !== '');
-  const folders = [...beside, projectFolder()].map(folder => join(folder, 'node_modules', name));
+  const folders = [...beside, join(projectFolder(), TEST_PEERS), projectFolder()].map(folder =>
+    join(folder, 'node_modules', name),
+  );
   const found = folders.find(folder => existsSync(join(folder, 'package.json')));
   if (found) return found;
   throw new LlavaError(

@@ -13,9 +13,13 @@ import time
 import numpy as np
 import torch
 from transformers import LlavaForConditionalGeneration, LlavaNextForConditionalGeneration
+from transformers.utils import logging
 
 CLASSES = {"llava": LlavaForConditionalGeneration, "llava_next": LlavaNextForConditionalGeneration}
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+# Weights that no feature needs are not in the folder: that is no news.
+logging.set_verbosity_error()
 
 model = None
 
