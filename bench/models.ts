@@ -85,8 +85,9 @@ export function modelName(name: string, { layers, isSmoke }: Shape): string {
   return `${isSmoke ? 'smoke-' : ''}${name}-${layers}-layers`;
 }
 
-/** The same weights in a form of ours. */
-export const inForm = (folder: string, format: WeightFormat): Promise<string> => quantizedFolder(folder, format);
+/** The same weights in a form of ours. Random ones gain nothing by calibration. */
+export const inForm = (folder: string, format: WeightFormat): Promise<string> =>
+  quantizedFolder(folder, format, { calibration: false });
 
 /** The same weights as a GGUF file. */
 export async function asGguf(folder: string, dtype: 'q8_0' | 'q4_0'): Promise<string> {

@@ -121,7 +121,7 @@ class OurForms implements AsyncDisposable {
 async function forms(folder: string): Promise<Map<string, string>> {
   const byFolder = new Map<string, string>();
   for (const form of FORMS) {
-    const made = await quantizedFolder(folder, form);
+    const made = await quantizedFolder(folder, form, { calibration: false });
     const known = byFolder.get(made);
     byFolder.set(made, known ? `${known} (${form})` : form);
   }

@@ -1,6 +1,7 @@
 export * from './batch.ts';
 export * from './example.ts';
 export { MissingImagesError } from './image-files.ts';
+export { readJsonRows } from './json-rows.ts';
 export * from './llava-json.ts';
 export * from './mixture.ts';
 export * from './sample.ts';

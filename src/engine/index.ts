@@ -3,7 +3,6 @@ export { type Benchmark, type BenchmarkOptions, benchmark, median, timed } from 
 export { chooseTemplate, type PromptOptions } from './choose-template.ts';
 export { type AskOptions, Conversation, type ConversationOptions } from './conversation.ts';
 export * from './convert/index.ts';
-export { suitableFormat } from './cpu-features.ts';
 export { describeModel, type ModelDescription } from './describe.ts';
 export { exportOnnx, type OnnxExportOptions, type OnnxStorage } from './export-onnx.ts';
 export {
@@ -38,15 +37,20 @@ export type { MemoryNeed } from './memory.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 export { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
 export type { PartDescription } from './outline.ts';
+export { type Prediction, type PredictionOptions, predictions } from './predictions.ts';
 export {
+  drawnPicture,
   type LinearLayer,
   linearLayers,
   QUANT_CHOICES,
   type QuantChoice,
   type QuantizeOptions,
+  type QuantizeResult,
   quantizedFolder,
   quantizeModel,
-} from './quantize.ts';
+  type SampleOptions,
+  suitableFormat,
+} from './quantize/index.ts';
 export { Sampler, type SamplingOptions } from './sampler.ts';
 export { type ImageFeatures, Sequence, type SequenceContent } from './sequence.ts';
 export { type SyntheticOptions, writeSyntheticModel } from './synthetic.ts';

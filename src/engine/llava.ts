@@ -22,6 +22,7 @@ import {
 } from './generate.ts';
 import { type SizedMessage, type TokenizedPrompt, type TokenizeOptions, tokenizeMessages } from './llava-processor.ts';
 import { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
+import { type Prediction, type PredictionOptions, predictions } from './predictions.ts';
 
 /** A loaded model. Answers may be made at the same time; each has a cache of its own. */
 export class Llava implements AsyncDisposable, Disposable {
@@ -100,6 +101,11 @@ export class Llava implements AsyncDisposable, Disposable {
     const tokens = tokenizePrompt(this.#model.processor, markImages(prompt, images.length), layouts);
     if (tokens.ids.length === 0) throw new LlavaError('prompt: expected at least one token, got an empty text');
     yield* this.#run({ prompt: tokens, images: turn.images, trim: false }, options);
+  }
+
+  /** Each token of a text, with the logits that stood before it: what perplexity is made of. */
+  predictions(text: string, options: PredictionOptions = {}): AsyncGenerator<Prediction> {
+    return predictions(this.#model, text, options);
   }
 
   /** A conversation that keeps its turns, images and cache. Dispose it before the model. */

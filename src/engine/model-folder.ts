@@ -29,7 +29,7 @@ import {
   visionGraph,
   withCompat,
 } from '../models/index.ts';
-import { checkpointTemplate, type JinjaTemplate, loadTokenizer, type Tokenizer } from '../processor/index.ts';
+import { checkpointTemplate, type JinjaTemplate, type Tokenizer } from '../processor/index.ts';
 import {
   checkBase,
   checkTensors,
@@ -43,6 +43,7 @@ import {
   type WeightEntry,
 } from '../weights/index.ts';
 import { findGgufPair, openGgufPair } from './gguf/open-pair.ts';
+import { folderTokenizer } from './gguf/vocabulary.ts';
 import { type ImageRule, imageRule } from './image-rule.ts';
 import { findTower, hasTower, noTowerError, type TowerFolder, towerWeights } from './vision-tower.ts';
 
@@ -129,7 +130,7 @@ export function readModelFiles(folder: string, options: FolderOptions = {}): Mod
     eosIds: eosIds(folders, json),
     quantization: quantizationOf(json, file),
     tower,
-    tokenizer: () => loadTokenizer(tokenizerFolder(folders)),
+    tokenizer: () => folderTokenizer(tokenizerFolder(folders)),
     chatTemplate: tokenizer => checkpointTemplate(folders, tokenizer),
   };
 }

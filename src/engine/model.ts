@@ -14,7 +14,7 @@ import { type CompiledModel, compileModel, disposeCompiled } from './compile-mod
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
-import { QUANT_CHOICES, type QuantChoice, quantizedFolder } from './quantize.ts';
+import { QUANT_CHOICES, type QuantChoice, quantizedFolder } from './quantize/index.ts';
 import { type ImageFeatures, Sequence } from './sequence.ts';
 import { missingTower, noTowerError } from './vision-tower.ts';
 

@@ -1,6 +1,9 @@
+export { type ComparedQuestion, type CompareOptions, type Comparison, compareModels } from './compare.ts';
+export { COMPARED_TEXT, comparedQuestions, readQuestions } from './compared-questions.ts';
 export { type EvaluateOptions, evaluate } from './evaluate.ts';
 export { llavaModel } from './llava-model.ts';
 export { isCorrect, normalizeAnswer } from './metric.ts';
+export { divergence, logSumExp, surprise } from './perplexity.ts';
 export { type EvalModel, type EvalQuestion, type EvalRow, withoutImages } from './question.ts';
 export { type EvalReport, formatReport, formatShare, type Score, Tally } from './report.ts';
 export { RowFile, spread } from './rows.ts';

@@ -8,6 +8,7 @@ export { LAYOUTS, type Layout, storedName } from './layout-names.ts';
 export * from './llava.ts';
 export { projector } from './projector.ts';
 export * from './quantization.ts';
+export { type ScaleSource, scaleSource } from './scale-migration.ts';
 export * from './vision/clip.ts';
 export { blocksFor, visionPooled } from './vision/tower.ts';
 export {

@@ -248,6 +248,19 @@ export function llamaForward(scope: Scope, inputs: SequenceInputs, config: Llama
   return llamaLogits(scope, hidden, inputs.rows, config);
 }
 
+/**
+ * One whole sequence at once, without a cache: `ids` [1, tokens] and, where there is a picture, `pixels` [1, 3, S, S] and `source`,
+ * with the chosen `rows` of `logits`. What each layer reads can be seen in it.
+ */
+export function wholeGraph(config: LlavaConfig | LlamaConfig, tokens: number, hasPicture: boolean): Graph {
+  const inputs = sequenceInputs(1, tokens);
+  if (config.modelType !== 'llava') return buildGraph({ logits: llamaForward(new Scope(), inputs, config) });
+  if (!hasPicture) return buildGraph({ logits: llamaForward(new Scope('language_model'), inputs, config.language) });
+  const side = config.vision.imageSize;
+  const pixels = input('pixels', 'f32', [1, 3, side, side]);
+  return buildGraph({ logits: llavaForward(new Scope(), pixels, inputs, config).logits });
+}
+
 /** Mean next-token cross entropy: `targets` i64 [R] are the tokens that follow the rows of the logits. */
 export function nextTokenLoss(logits: Value, targets: Value): Value {
   return reduceMean(crossEntropy(logits, targets), [0]);

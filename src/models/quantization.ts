@@ -39,6 +39,11 @@ function globPattern(glob: string): RegExp {
   return new RegExp(`^${parts.join('.*')}$`);
 }
 
+/** Whether a form is one of floats, whose weights are not rounded to whole numbers. */
+export function isFloatFormat(format: WeightFormat): boolean {
+  return format === 'float' || format === 'f16';
+}
+
 /** Whether a layer of `inputs` inputs can be stored as `format`. */
 export function fitsFormat(format: WeightFormat, inputs: number): boolean {
   return (format !== 'int4' && format !== 'int8') || inputs % BLOCK_SIZE === 0;

@@ -15,18 +15,23 @@ import {
   reduceSum,
   reshape,
   shapeSize,
+  slice,
   type Value,
+  zeroBytes,
 } from '../graph/index.ts';
 import type { Scope } from './scope.ts';
 
 /**
  * How a linear layer's weight is stored and multiplied.
  * - `float`: f32, f16 or bf16 [N, K]
+ * - `f16`: the same, stored as f16 whatever it was before
  * - `w8a8`: whole numbers of 8 bits with a scale for each output, and activations rounded to 8 bits row by row
  * - `w8a16`: the same weights, activations as two bytes: outliers among the inputs do no harm
- * - `int8`, `int4`: 8 or 4 bits with a scale for each {@link BLOCK_SIZE} inputs; activations rounded to 8 bits block by block
+ * - `w16a16`: weights as two bytes too, but for the product of both low bytes: more exact than products of bf16
+ * - `int8`, `int4`: 8 or 4 bits with a scale for each {@link BLOCK_SIZE} inputs, those of 4 with a code for 0 too; activations
+ *   rounded to 8 bits block by block
  */
-export const WEIGHT_FORMATS = ['float', 'w8a8', 'w8a16', 'int8', 'int4'] as const;
+export const WEIGHT_FORMATS = ['float', 'f16', 'w8a8', 'w8a16', 'w16a16', 'int8', 'int4'] as const;
 
 /** One of {@link WEIGHT_FORMATS}. */
 export type WeightFormat = (typeof WEIGHT_FORMATS)[number];
@@ -37,9 +42,11 @@ export const BLOCK_SIZE = 32;
 type Product = (scope: Scope, x: Value, outFeatures: number) => Value;
 
 const PRODUCTS: { readonly [K in WeightFormat]: Product } = {
-  float: (scope, x, outFeatures) => matMul(x, scope.param('weight', [outFeatures, width(x)]), { transB: true }),
+  float: floatProduct,
+  f16: floatProduct,
   w8a8: (scope, x, outFeatures) => byteProduct(scope, x, outFeatures, 8),
   w8a16: (scope, x, outFeatures) => byteProduct(scope, x, outFeatures, 16),
+  w16a16: (scope, x, outFeatures) => wordProduct(scope, x, outFeatures),
   int8: (scope, x, outFeatures) => blockProduct(scope, x, outFeatures, 8),
   int4: (scope, x, outFeatures) => blockProduct(scope, x, outFeatures, 4),
 };
@@ -52,6 +59,10 @@ export function linear(scope: Scope, x: Value, outFeatures: number, options: { b
 
 const width = (x: Value): number => x.shape.at(-1) as number;
 
+function floatProduct(scope: Scope, x: Value, outFeatures: number): Value {
+  return matMul(x, scope.param('weight', [outFeatures, width(x)]), { transB: true });
+}
+
 /** Weights `weight.int8` i8 [K, N] and `weight.scale` [N]. Both bytes of an activation are rows of one product. */
 function byteProduct(scope: Scope, x: Value, outFeatures: number, bits: 8 | 16): Value {
   const { codes, scale } = quantizedRows(x, bits);
@@ -59,6 +70,20 @@ function byteProduct(scope: Scope, x: Value, outFeatures: number, bits: 8 | 16):
   const product = integerMatMul(codes, weight, scope.param('weight.scale', [outFeatures]));
   const whole = bits === 8 ? mul(product, scale) : joinBytes(product, scale);
   return reshape(whole, [...x.shape.slice(0, -1), outFeatures]);
+}
+
+/**
+ * Weights `weight.int8` and `weight.low` i8 [K, N], w = (256·int8 + low)·s. Three products of bytes: both of the activations with
+ * the high ones of the weights, the high ones with the low.
+ */
+function wordProduct(scope: Scope, x: Value, outFeatures: number): Value {
+  const { codes, scale } = quantizedRows(x, 16);
+  const bytes = (name: string) => scope.param(name, [width(x), outFeatures], 'i8');
+  const [high, low] = [bytes('weight.int8'), bytes('weight.low')];
+  const step = scope.param('weight.scale', [outFeatures]);
+  const first = joinBytes(integerMatMul(codes, high, step), scale);
+  const second = mul(integerMatMul(slice(codes, 0, 0, scale.shape[0]!), low, step), scale);
+  return reshape(mul(add(first, second), 256), [...x.shape.slice(0, -1), outFeatures]);
 }
 
 /** (256·(product of the high bytes) + product of the low ones)·scale: each row scaled, then both halves summed. */
@@ -78,9 +103,14 @@ function quantizedRows(x: Value, bits: 8 | 16): Rows {
   return made;
 }
 
-/** Weights `weight.int<bits>` u8 [N, K/block, block·bits/8] and `weight.scale` [N, K/block]. */
+/**
+ * Weights `weight.int<bits>` u8 [N, K/block, block·bits/8] and `weight.scale` [N, K/block]; those of 4 bits have a code for 0 in
+ * each block, `weight.zero`, two to a byte.
+ */
 function blockProduct(scope: Scope, x: Value, outFeatures: number, bits: 4 | 8): Value {
   const blocks = width(x) / BLOCK_SIZE;
   const packed = scope.param(`weight.int${bits}`, [outFeatures, blocks, (BLOCK_SIZE * bits) / 8], 'u8');
-  return blockMatMul(x, packed, scope.param('weight.scale', [outFeatures, blocks]), { bits, blockSize: BLOCK_SIZE });
+  const scale = scope.param('weight.scale', [outFeatures, blocks]);
+  const zero = bits === 4 && scope.param('weight.zero', [outFeatures, zeroBytes(blocks, bits)], 'u8');
+  return blockMatMul(x, { packed, scale, ...(zero && { zero }) }, { bits, blockSize: BLOCK_SIZE });
 }

@@ -14,69 +14,180 @@ export interface QuantizedMatrix {
 /** Side of the squares in which a matrix is transposed, so that both sides stay in the cache. */
 const TILE = 64;
 
-/** Scale of each row of [N, K], f32 [N]: its largest magnitude over 127. */
-export function rowScale(matrix: HostTensor): HostTensor {
+/** Scale of each row of [N, K], f32 [N]: its largest magnitude over `levels`. */
+function rowScale(matrix: HostTensor, levels: number): HostTensor {
   const [outputs, inputs] = matrixShape(matrix);
   const data = toFloat32(matrix);
-  return f32Tensor(
-    [outputs],
-    Float32Array.from({ length: outputs }, (_, row) => magnitude(data, row * inputs, inputs) / 127),
-  );
+  const step = (_: unknown, row: number): number => magnitude(data, row * inputs, inputs) / levels;
+  return f32Tensor([outputs], Float32Array.from({ length: outputs }, step));
 }
 
-/** [N, K] → codes i8 [K, N] from −127 to 127, with the {@link rowScale}. */
+/** [N, K] → codes i8 [K, N] from −127 to 127, with the scale of each row: its largest magnitude over 127. */
 export function quantizeRowsOf(matrix: HostTensor): QuantizedMatrix {
   const [outputs, inputs] = matrixShape(matrix);
-  const scale = rowScale(matrix);
+  const scale = rowScale(matrix, 127);
   const inverses = inversesOf(scale);
   const data = toFloat32(matrix);
   const codes = new Int8Array(data.length);
+  for (let row = 0, i = 0; row < outputs; row++) {
+    const inverse = inverses[row]!;
+    for (const end = i + inputs; i < end; i++) codes[i] = Math.round(data[i]! * inverse);
+  }
+  return { codes: transposed(codes, outputs, inputs), scale };
+}
+
+/** Whole numbers of 16 bits as two bytes: w ≈ (256·code + low)·scale of its row. */
+export interface WordMatrix extends QuantizedMatrix {
+  /** i8 [K, N] */
+  readonly low: HostTensor;
+}
+
+/** Largest code of 16 bits whose high byte, rounded, is at most 127. */
+const WORD_LEVELS = 127 * 256;
+
+/** [N, K] → two bytes i8 [K, N] of each weight, with the scale of each row. */
+export function quantizeWordsOf(matrix: HostTensor): WordMatrix {
+  const [outputs, inputs] = matrixShape(matrix);
+  const scale = rowScale(matrix, WORD_LEVELS);
+  const inverses = inversesOf(scale);
+  const data = toFloat32(matrix);
+  const [codes, low] = [new Int8Array(data.length), new Int8Array(data.length)];
+  for (let row = 0, i = 0; row < outputs; row++) {
+    const inverse = inverses[row]!;
+    for (const end = i + inputs; i < end; i++) {
+      const word = Math.round(data[i]! * inverse);
+      codes[i] = (word + 128) >> 8;
+      low[i] = word - 256 * codes[i]!;
+    }
+  }
+  return { codes: transposed(codes, outputs, inputs), low: transposed(low, outputs, inputs), scale };
+}
+
+/** i8 [N, K] → [K, N], square by square. */
+function transposed(data: Int8Array, outputs: number, inputs: number): HostTensor {
+  const out = new Int8Array(data.length);
   for (let top = 0; top < outputs; top += TILE) {
     for (let left = 0; left < inputs; left += TILE) {
       for (let row = top; row < Math.min(top + TILE, outputs); row++) {
-        const inverse = inverses[row]!;
-        for (let k = left; k < Math.min(left + TILE, inputs); k++) {
-          codes[k * outputs + row] = Math.round(data[row * inputs + k]! * inverse);
-        }
+        for (let k = left; k < Math.min(left + TILE, inputs); k++) out[k * outputs + row] = data[row * inputs + k]!;
       }
     }
   }
-  return { codes: hostTensor('i8', [inputs, outputs], codes), scale };
+  return hostTensor('i8', [inputs, outputs], out);
 }
 
-/** Scale of a block from its value of largest magnitude; 2^(bits−1) is added to each code. */
-const BLOCK_RULES = {
-  /** The value of largest magnitude becomes −8, so that all 16 codes are used; it may have either sign. */
-  4: (largest: number): number => largest / -8,
-  8: (largest: number): number => Math.abs(largest) / 127,
-} as const;
-
-/** Scale of each block of [N, K], f32 [N, G]. */
-export function blockScale(matrix: HostTensor, bits: 4 | 8, blockSize: number): HostTensor {
-  const [outputs, inputs] = matrixShape(matrix);
-  assert(inputs % blockSize === 0, `quantizeBlocksOf: ${inputs} inputs in blocks of ${blockSize}`);
+/** [N, K] → codes u8 [N, G, blockSize] with 128 added, and f32 [N, G]: the largest magnitude of each block over 127. */
+export function quantizeBytesOf(matrix: HostTensor, blockSize: number): QuantizedMatrix {
   const data = toFloat32(matrix);
-  const scale = Float32Array.from({ length: data.length / blockSize }, (_, block) =>
-    BLOCK_RULES[bits](extreme(data, block * blockSize, blockSize)),
-  );
-  return f32Tensor([outputs, inputs / blockSize], scale);
-}
-
-/** [N, K] → codes u8 [N, G, blockSize·bits/8], the first of two in the low half of a byte, with the {@link blockScale}. */
-export function quantizeBlocksOf(matrix: HostTensor, bits: 4 | 8, blockSize: number): QuantizedMatrix {
-  const scale = blockScale(matrix, bits, blockSize);
-  const data = toFloat32(matrix);
-  const packed = new Uint8Array((data.length * bits) / 8);
-  const [zero, top] = [2 ** (bits - 1), 2 ** bits - 1];
+  const shape = blockShape(matrix, blockSize);
+  const step = (_: unknown, block: number): number => magnitude(data, block * blockSize, blockSize) / 127;
+  const scale = f32Tensor(shape, Float32Array.from({ length: shape[0] * shape[1] }, step));
+  const codes = new Uint8Array(data.length);
   for (const [block, inverse] of inversesOf(scale).entries()) {
     const start = block * blockSize;
-    for (let i = start; i < start + blockSize; i++) {
-      const code = Math.max(0, Math.min(top, Math.round(data[i]! * inverse) + zero));
-      if (bits === 8) packed[i] = code;
-      else packed[i >> 1]! |= code << (4 * (i & 1));
-    }
+    for (let i = start; i < start + blockSize; i++) codes[i] = Math.round(data[i]! * inverse) + 128;
   }
-  return { codes: hostTensor('u8', [...scale.shape, (blockSize * bits) / 8], packed), scale };
+  return { codes: hostTensor('u8', [...shape, blockSize], codes), scale };
+}
+
+/** Whole numbers of 4 bits: w ≈ (code − zero)·scale of its block. */
+export interface NibbleMatrix extends QuantizedMatrix {
+  /** u8 [N, ⌈G/2⌉]: the code that stands for 0 of each block. Two to a byte, as the codes, the first in the low half. */
+  readonly zero: HostTensor;
+}
+
+/** Parts of a block's range that its 16 codes may cover: what lies outside is cut off where the others gain more by it. */
+const COVERS = [1, 0.94, 0.88, 0.82, 0.76];
+const TOP = 15;
+
+/**
+ * [N, K] → codes u8 [N, G, blockSize/2], f32 scales [N, G] and zero codes, those of least squared error.
+ * @param importance [K]: what an error in each input counts. Default: all the same.
+ */
+export function quantizeNibblesOf(matrix: HostTensor, blockSize: number, importance?: Float32Array): NibbleMatrix {
+  const data = toFloat32(matrix);
+  const [outputs, blocks] = blockShape(matrix, blockSize);
+  const scale = new Float32Array(outputs * blocks);
+  const packed = new Uint8Array(data.length / 2);
+  const zero = new Uint8Array(outputs * Math.ceil(blocks / 2));
+  const fit = new BlockFit(blockSize);
+  for (let block = 0; block < scale.length; block++) {
+    const [row, column] = [Math.floor(block / blocks), block % blocks];
+    const start = block * blockSize;
+    fit.run(data.subarray(start, start + blockSize), importance?.subarray(column * blockSize));
+    scale[block] = fit.scale;
+    zero[row * Math.ceil(blocks / 2) + (column >> 1)]! |= fit.zero << (4 * (column & 1));
+    for (let i = 0; i < blockSize; i++) packed[(start + i) >> 1]! |= fit.codes[i]! << (4 * (i & 1));
+  }
+  return {
+    codes: hostTensor('u8', [outputs, blocks, blockSize / 2], packed),
+    scale: f32Tensor([outputs, blocks], scale),
+    zero: hostTensor('u8', [outputs, Math.ceil(blocks / 2)], zero),
+  };
+}
+
+/** The best scale, zero and codes of one block. */
+class BlockFit {
+  scale = 0;
+  zero = 0;
+  readonly codes: Uint8Array;
+  readonly #ones: Float32Array;
+
+  constructor(size: number) {
+    this.codes = new Uint8Array(size);
+    this.#ones = new Float32Array(size).fill(1);
+  }
+
+  run(values: Float32Array, importance = this.#ones): void {
+    let [low, high] = [0, 0];
+    for (const value of values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const range = high - low;
+    let best = Number.POSITIVE_INFINITY;
+    let [step, zero] = [0, 0];
+    for (const cover of range > 0 ? COVERS : []) {
+      const candidate = (range * cover) / TOP;
+      const code = Math.round((-low * cover) / candidate);
+      const error = this.#error(values, importance, candidate, code, best);
+      if (error < best) [best, step, zero] = [error, candidate, code];
+    }
+    this.zero = zero;
+    this.scale = this.#encode(values, importance, step);
+  }
+
+  /** Σ importance·(value − what its code means)²; given up where it exceeds `limit`. */
+  #error(values: Float32Array, importance: Float32Array, step: number, zero: number, limit: number): number {
+    const inverse = 1 / step;
+    let sum = 0;
+    for (let i = 0; i < values.length && sum < limit; i++) {
+      const value = values[i]!;
+      const code = Math.min(Math.max(Math.round(value * inverse), -zero), TOP - zero);
+      const error = value - code * step;
+      sum += importance[i]! * error * error;
+    }
+    return sum;
+  }
+
+  /** Writes the codes; returns the scale that is best for them, Σ value·code / Σ code². */
+  #encode(values: Float32Array, importance: Float32Array, step: number): number {
+    const [inverse, zero] = [step === 0 ? 0 : 1 / step, this.zero];
+    let [product, square] = [0, 0];
+    for (let i = 0; i < values.length; i++) {
+      const code = Math.min(Math.max(Math.round(values[i]! * inverse), -zero), TOP - zero);
+      product += importance[i]! * values[i]! * code;
+      square += importance[i]! * code * code;
+      this.codes[i] = code + zero;
+    }
+    return square > 0 ? product / square : step;
+  }
+}
+
+function blockShape(matrix: HostTensor, blockSize: number): readonly [number, number] {
+  const [outputs, inputs] = matrixShape(matrix);
+  assert(inputs % blockSize === 0, `quantize: ${inputs} inputs in blocks of ${blockSize}`);
+  return [outputs, inputs / blockSize];
 }
 
 /** 1/scale in f64, 0 for 0. */
@@ -90,12 +201,7 @@ function matrixShape({ shape }: HostTensor): readonly [number, number] {
 }
 
 function magnitude(data: Float32Array, start: number, length: number): number {
-  return Math.abs(extreme(data, start, length));
-}
-
-/** The value of largest magnitude. */
-function extreme(data: Float32Array, start: number, length: number): number {
   let most = 0;
-  for (let i = start; i < start + length; i++) if (Math.abs(data[i]!) > Math.abs(most)) most = data[i]!;
+  for (let i = start; i < start + length; i++) most = Math.max(most, Math.abs(data[i]!));
   return most;
 }

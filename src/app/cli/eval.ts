@@ -4,11 +4,11 @@ import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
-import type { Llava } from '../../engine/index.ts';
+import type { Llava, QuantChoice } from '../../engine/index.ts';
 import type { EvalQuestion, EvalReport, EvalRow, RowFile, Tally } from '../../eval/index.ts';
 import type { Io } from './commands.ts';
 import { loadLlava, MODEL_NAME, modelFolder } from './model-name.ts';
-import { loadOptions, parseNumber } from './options.ts';
+import { loadOptions, parseNumber, quantOption } from './options.ts';
 import { ProgressBar } from './progress.ts';
 
 interface EvalValues {
@@ -19,6 +19,7 @@ interface EvalValues {
   readonly json?: boolean;
   readonly output?: string;
   readonly template?: string;
+  readonly quant?: QuantChoice;
   readonly threads?: number;
 }
 
@@ -32,6 +33,7 @@ export function define(command: Command, io: Io): void {
     .option('--json', 'print an object')
     .option('--output <file>', 'write one row a question (JSON Lines); an existing file is continued')
     .option('--template <name>', "conversation template or .jinja file (default: the model's own)")
+    .addOption(quantOption())
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .action((model: string, values: EvalValues) => evalModel(model, values, io));
 }
@@ -88,9 +90,13 @@ async function askAll(
 }
 
 /** What a row of `--output` must agree in to be used again: the model as it stands on disk, the task, the way of asking. */
-function runName(folder: string, { task, textOnly = false, template }: EvalValues): string {
+function runName(folder: string, { task, textOnly = false, template, quant }: EvalValues): string {
   const saved = statSync(join(folder, 'config.json')).mtime.toISOString();
-  const how = [textOnly ? ', without images' : '', template === undefined ? '' : `, template ${template}`];
+  const how = [
+    textOnly ? ', without images' : '',
+    template === undefined ? '' : `, template ${template}`,
+    quant ? `, ${quant}` : '',
+  ];
   return `${task} by ${resolve(folder)} of ${saved}${how.join('')}`;
 }
 

@@ -84,6 +84,12 @@ export function kvOption(): Option {
   return option.choices(CACHE_TYPES);
 }
 
+/** Form of the weights. */
+export function quantOption(): Option {
+  const option = new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache');
+  return option.choices(['auto', ...WEIGHT_FORMATS]);
+}
+
 /** `--mmproj`. */
 export function mmprojOption(): Option {
   return new Option(
@@ -101,12 +107,7 @@ export function addModelOptions(command: Command): Command {
     .addOption(compatOption())
     .addOption(visionTowerOption())
     .addOption(modelBaseOption())
-    .addOption(
-      new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache').choices([
-        'auto',
-        ...WEIGHT_FORMATS,
-      ]),
-    )
+    .addOption(quantOption())
     .addOption(kvOption())
     .option('--image-cache [folder]', "keep features of images on disk (default: off; folder: the library's cache)")
     .addOption(new Option('--device <name>', 'what computes (default: cpu); see llava info --devices').choices(DEVICES))

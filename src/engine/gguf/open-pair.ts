@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LlavaError } from '../../core/index.ts';
-import { type Compat, type LlamaConfig, parseModelConfig, withCompat } from '../../models/index.ts';
+import { type Compat, type JsonObject, type LlamaConfig, parseModelConfig, withCompat } from '../../models/index.ts';
 import { templateFromText, tokenizerFromGguf } from '../../processor/index.ts';
 import { type GgufLanguage, type GgufVision, openGgufLanguage, openGgufVision } from '../../weights/index.ts';
 import { parseImageRule } from '../image-rule.ts';
@@ -56,14 +56,13 @@ function refuseMmproj(root: string, mmproj: string | undefined): undefined {
 export function openGgufPair(pair: GgufPair, compat?: Compat): ModelFolder {
   const text = openGgufLanguage(pair.language);
   const vision = pair.vision === undefined ? undefined : openGgufVision(pair.vision);
-  const eosIds = ['tokenizer.ggml.eos_token_id', EOT_KEY].map(key => text.fields.optionalNumber(key));
   return {
     folder: text.path,
     folders: [text.path],
     name: modelName(text),
     ...(vision ? llavaParts(text, vision, compat) : languageParts(text)),
     template: (vision ?? text).fields.optionalString(TEMPLATE_KEY),
-    eosIds: eosIds.filter(id => id !== undefined),
+    eosIds: endIds(text),
     quantization: undefined,
     tower: undefined,
     tokenizer: () => tokenizerFromGguf(vocabularyOf(text.fields)),
@@ -77,18 +76,28 @@ export function openGgufPair(pair: GgufPair, compat?: Compat): ModelFolder {
 
 type Parts = Pick<ModelFolder, 'config' | 'language' | 'image' | 'weights'>;
 
-function languageParts({ path, config: json, entries }: GgufLanguage): Parts {
-  const config = parseModelConfig(json, path) as LlamaConfig;
-  return { config, language: config, image: undefined, weights: entries };
+/** Tokens that end an answer. */
+export function endIds({ fields }: GgufLanguage): number[] {
+  const ids = ['tokenizer.ggml.eos_token_id', EOT_KEY].map(key => fields.optionalNumber(key));
+  return ids.filter(id => id !== undefined);
+}
+
+/** What `config.json` says of such a model: the keys of Hugging Face, or with other files' LLaVAs of the original. */
+export function pairConfig(text: GgufLanguage, vision: GgufVision | undefined): JsonObject {
+  if (!vision) return text.config;
+  if (vision.compat === 'original') return { ...text.config, ...vision.config, vision_config: vision.tower };
+  const imageId = text.fields.strings('tokenizer.ggml.tokens').indexOf('<image>');
+  return { ...vision.config, text_config: text.config, vision_config: vision.tower, image_token_index: imageId };
+}
+
+function languageParts(text: GgufLanguage): Parts {
+  const config = parseModelConfig(pairConfig(text, undefined), text.path) as LlamaConfig;
+  return { config, language: config, image: undefined, weights: text.entries };
 }
 
 function llavaParts(text: GgufLanguage, vision: GgufVision, compat: Compat | undefined): Parts {
-  const { path, tower, config: json } = vision;
-  const imageId = text.fields.strings('tokenizer.ggml.tokens').indexOf('<image>');
-  const parsed =
-    vision.compat === 'hf'
-      ? parseModelConfig({ ...json, text_config: text.config, vision_config: tower, image_token_index: imageId }, path)
-      : parseModelConfig({ ...text.config, ...json }, path, tower);
+  const { path } = vision;
+  const parsed = parseModelConfig(pairConfig(text, vision), path);
   if (parsed.modelType !== 'llava') throw new LlavaError(`${path}: expected a LLaVA, got ${parsed.modelType}`);
   const config = withCompat(parsed, compat);
   const language = Array.from(text.entries, ([name, entry]) => [`language_model.${name}`, entry] as const);
@@ -101,7 +110,7 @@ function llavaParts(text: GgufLanguage, vision: GgufVision, compat: Compat | und
 }
 
 /** What tells the conversation template: the name inside, that of the file or of its folder, whichever names a LLaVA. */
-function modelName({ path, fields }: GgufLanguage): string {
+export function modelName({ path, fields }: GgufLanguage): string {
   const file = basename(path).replace(/\.gguf$/i, '');
   const names = [fields.optionalString('general.name') ?? file, file, basename(dirname(path))];
   return names.find(name => /llava/i.test(name)) ?? names[0]!;

@@ -1,7 +1,12 @@
 /** @file The tokenizer's part of GGUF metadata, read and written. */
 
-import type { GgufVocabulary } from '../../processor/index.ts';
-import type { GgufValue, MetadataFields } from '../../weights/index.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type GgufVocabulary, loadTokenizer, type Tokenizer, tokenizerFromGguf } from '../../processor/index.ts';
+import { type GgufValue, type MetadataFields, openGguf } from '../../weights/index.ts';
+
+/** In a folder that was made from a GGUF file: its metadata without tensors, in place of the other tokenizer files. */
+export const VOCABULARY_FILE = 'tokenizer.gguf';
 
 /** Jinja text of the conversation template. */
 export const CHAT_TEMPLATE_KEY = 'tokenizer.chat_template';
@@ -26,6 +31,12 @@ const SCALARS = {
   addSpacePrefix: 'add_space_prefix',
   removeExtraWhitespaces: 'remove_extra_whitespaces',
 } as const;
+
+/** The tokenizer of a model's folder. Throws {@link LlavaError} that names the file at fault. */
+export function folderTokenizer(folder: string): Tokenizer {
+  const file = join(folder, VOCABULARY_FILE);
+  return existsSync(file) ? tokenizerFromGguf(vocabularyOf(openGguf(file).fields)) : loadTokenizer(folder);
+}
 
 /** Throws LlavaError when a key is missing or of another type. */
 export function vocabularyOf(fields: MetadataFields): GgufVocabulary {

@@ -6,7 +6,7 @@
  * of the processor's integer products.
  */
 
-import { addDims, type Dim, sameDim } from '../dim.ts';
+import { addDims, type Dim, sameDim, sameShape } from '../dim.ts';
 import { defineOp, type EmitContext, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
 
@@ -134,9 +134,10 @@ interface BlockMatMulAttrs {
 const applyBlockMatMul = defineOp<BlockMatMulAttrs>({
   name: 'blockMatMul',
   formula:
-    'A·Wᵀ, w = (code − 2^(bits−1))·s of the block; codes packed along K, low bits first; A rounded to 8 bits by block',
+    'A·Wᵀ, w = (code − z)·s of the block, z its own where it is given, else 2^(bits−1); codes packed along K, low bits first; ' +
+    'A rounded to 8 bits by block',
   infer: (inputs, { bits, blockSize }) => {
-    const [x, packed, scale] = inputs as [TensorType, TensorType, TensorType];
+    const [x, packed, scale, zero] = inputs as [TensorType, TensorType, TensorType, TensorType | undefined];
     const [rows, blocks, bytes] = packed.shape;
     const fits =
       x.dtype === 'f32' &&
@@ -148,8 +149,10 @@ const applyBlockMatMul = defineOp<BlockMatMulAttrs>({
       bytes === (blockSize * bits) / 8 &&
       x.shape.at(-1) === (blocks as number) * blockSize &&
       scale.shape[0] === rows &&
-      scale.shape[1] === blocks;
-    const expected = `f32 [R, K], u8 [N, G, ${(blockSize * bits) / 8}] and f32 [N, G], G·${blockSize} = K`;
+      scale.shape[1] === blocks &&
+      (zero === undefined ||
+        (zero.dtype === 'u8' && sameShape(zero.shape, [rows!, zeroBytes(blocks as number, bits)])));
+    const expected = `f32 [R, K], u8 [N, G, ${(blockSize * bits) / 8}], f32 [N, G] and u8 [N, ⌈G·${bits}/8⌉] or none, G·${blockSize} = K`;
     expectOperands(fits, 'blockMatMul', expected, inputs);
     return [{ dtype: 'f32', shape: [...x.shape.slice(0, -1), rows!] }];
   },
@@ -167,12 +170,25 @@ const applyBlockMatMul = defineOp<BlockMatMulAttrs>({
   },
 });
 
+/** Bytes in which the zero codes of a row of `blocks` are packed. */
+export function zeroBytes(blocks: number, bits: 4 | 8): number {
+  return Math.ceil((blocks * bits) / 8);
+}
+
+/** Weights of {@link blockMatMul}. */
+export interface BlockWeights {
+  /** u8 [N, G, blockSize·bits/8] */
+  readonly packed: Value;
+  /** f32 [N, G] */
+  readonly scale: Value;
+  /** u8 [N, {@link zeroBytes}(G)]: codes of 0. Default: all 2^(bits−1). */
+  readonly zero?: Value;
+}
+
 /**
  * @param x f32 [..., K]
- * @param packed u8 [N, G, blockSize·bits/8]
- * @param scale f32 [N, G]
  * @returns f32 [..., N]
  */
-export function blockMatMul(x: Value, packed: Value, scale: Value, attrs: BlockMatMulAttrs): Value {
-  return applyBlockMatMul([x, packed, scale], attrs)[0]!;
+export function blockMatMul(x: Value, { packed, scale, zero }: BlockWeights, attrs: BlockMatMulAttrs): Value {
+  return applyBlockMatMul([x, packed, scale, ...(zero ? [zero] : [])], attrs)[0]!;
 }

@@ -30,6 +30,7 @@ import {
   splitHeads,
 } from '../../nn/index.ts';
 import { type LlamaConfig, layerWindow } from '../config/index.ts';
+import { isFloatFormat } from '../quantization.ts';
 
 /** What attention sees: the whole sequence at once (training), or a cache that each run extends (inference). */
 export type AttentionContext =
@@ -159,7 +160,7 @@ export function llamaLogits(scope: Scope, hidden: Value, rows: Value, config: Ll
   const chosen = gather(hidden, rows);
   const head = scope.at('lm_head');
   // A quantised head has weights of its own even where it is tied: the embedding's rows are looked up as floats.
-  if (!config.tieWordEmbeddings || head.weightFormat() !== 'float')
+  if (!config.tieWordEmbeddings || !isFloatFormat(head.weightFormat()))
     return linear(head, chosen, config.vocabSize, { bias: false });
   const table = scope.at('model.embed_tokens').param('weight', [config.vocabSize, config.hiddenSize]);
   return matMul(chosen, table, { transB: true });

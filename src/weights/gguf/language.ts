@@ -12,10 +12,12 @@ import type { MetadataFields } from './metadata.ts';
 import { LANGUAGE_NAMES, renamer } from './names.ts';
 import { openGguf } from './open.ts';
 import { factorsScaling } from './rope-factors.ts';
+import type { GgufMetadata } from './types.ts';
 
 /** A language model as Hugging Face would describe it. */
 export interface GgufLanguage {
   readonly path: string;
+  readonly metadata: GgufMetadata;
   readonly fields: MetadataFields;
   readonly config: Readonly<Record<string, unknown>>;
   readonly entries: ReadonlyMap<string, WeightEntry>;
@@ -30,7 +32,7 @@ const ROPE_FACTORS = 'rope_freqs.weight';
  * @throws LlavaError that names the file and the key or tensors at fault
  */
 export function openGgufLanguage(path: string): GgufLanguage {
-  const { path: file, fields, entries } = openGguf(path);
+  const { path: file, metadata, fields, entries } = openGguf(path);
   const architecture = fields.string('general.architecture');
   if (!ARCHITECTURES.includes(architecture)) {
     throw new LlavaError(
@@ -43,7 +45,7 @@ export function openGgufLanguage(path: string): GgufLanguage {
     );
   }
   const config = { ...readConfig(fields, architecture, entries), ...readRope(fields, architecture, entries) };
-  return { path: file, fields, config, entries: huggingFaceEntries(file, architecture, config, entries) };
+  return { path: file, metadata, fields, config, entries: huggingFaceEntries(file, architecture, config, entries) };
 }
 
 type Shape = ReturnType<typeof readConfig>;

@@ -164,7 +164,7 @@ async function saveStore(folder: string, store: WeightStore): Promise<void> {
 
 test('a quantised copy of an adapted model has the base in it', async () => {
   using folder = temporaryFolder();
-  const { quantizeModel } = await import('../../../src/engine/quantize.ts');
+  const { quantizeModel } = await import('../../../src/engine/quantize/index.ts');
   const copy = join(folder.path, 'copy');
   const quantization = { format: 'w8a16', exceptions: [] } as const;
   await quantizeModel(ADAPTER, copy, { quantization, files: { modelBase: WHOLE } });

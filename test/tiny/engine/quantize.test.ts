@@ -71,18 +71,19 @@ afterAll(() => {
 });
 
 /** Errors of the logits that each form may have. Random weights make them larger than trained ones do. */
-const LIMITS: Readonly<Record<Exclude<WeightFormat, 'float'>, number>> = {
+const LIMITS: Readonly<Record<Exclude<WeightFormat, 'float' | 'f16'>, number>> = {
   w8a8: 0.2,
   w8a16: 0.12,
+  w16a16: 2e-3,
   int8: 0.2,
   int4: 1.2,
 };
 
-describe.each(Object.entries(LIMITS) as [Exclude<WeightFormat, 'float'>, number][])('%s', (format, limit) => {
+describe.each(Object.entries(LIMITS) as [keyof typeof LIMITS, number][])('%s', (format, limit) => {
   test('answers nearly as the float model, but not as if nothing were rounded', async () => {
     const error = relativeError(await logitsIn(await copyAs(format)), float);
     expect(error).toBeLessThan(limit);
-    expect(error).toBeGreaterThan(1e-4);
+    expect(error).toBeGreaterThan(limit * 1e-3);
   });
 
   test('is stored in fewer bytes, embeddings and norms as they were', async () => {
@@ -92,7 +93,7 @@ describe.each(Object.entries(LIMITS) as [Exclude<WeightFormat, 'float'>, number]
     const codes = weights.get(
       `language_model.model.layers.0.mlp.up_proj.weight.${format === 'int4' ? 'int4' : 'int8'}`,
     )!;
-    expect(codes.dtype).toBe(format.startsWith('w8') ? 'i8' : 'u8');
+    expect(codes.dtype).toBe(format.startsWith('w') ? 'i8' : 'u8');
   });
 });
 
@@ -118,6 +119,84 @@ function rounded(matrix: HostTensor): HostTensor {
     Array.from({ length: outputs * inputs }, (_, i) => value(Math.floor(i / inputs), i % inputs)),
   );
 }
+
+test('f16: the linear layers in two bytes, all else as it was', async () => {
+  const { weights } = openModelFolder(await copyAs('f16'));
+  expect(weights.get('language_model.model.layers.0.mlp.up_proj.weight')!.dtype).toBe('f16');
+  expect(weights.get('language_model.model.norm.weight')!.dtype).toBe('f32');
+  expect(relativeError(await logitsIn(await copyAs('f16')), float)).toBeLessThan(5e-3);
+});
+
+describe('calibration', () => {
+  /** Every 16th input of the layers after a norm, of the output projection and of down_proj is 40 times as large as others. */
+  function withOutliers(): Map<string, HostTensor> {
+    const weights = tinyWeights();
+    const scale = (name: string, factor: (i: number, row: number) => number) => {
+      const { shape, data } = weights.get(name)!;
+      const width = shape.at(-1)!;
+      const value = (_: unknown, i: number) => Number(data[i]) * factor(i % width, Math.floor(i / width));
+      weights.set(name, f32Tensor(shape, Array.from({ length: data.length }, value)));
+    };
+    const outlier = (i: number): number => (i % 16 === 3 ? 40 : 1);
+    for (const layer of [0, 1]) {
+      const at = (name: string): string => `language_model.model.layers.${layer}.${name}.weight`;
+      for (const norm of ['input_layernorm', 'post_attention_layernorm']) scale(at(norm), outlier);
+      for (const name of ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.gate_proj'])
+        scale(at(name), k => 1 / outlier(k));
+      for (const name of ['self_attn.v_proj', 'mlp.up_proj']) scale(at(name), (k, row) => outlier(row) / outlier(k));
+      for (const name of ['self_attn.o_proj', 'mlp.down_proj']) scale(at(name), k => 1 / outlier(k));
+    }
+    return weights;
+  }
+
+  test('the scale of outliers is moved into what makes them: the model stays the same, rounding loses far less', async () => {
+    const folder = join(root.path, 'outliers');
+    await writeTinyModel(folder, { weights: withOutliers() });
+    const exact = await logitsIn(folder);
+    expect(relativeError(exact, float)).toBeLessThan(1e-4);
+    const errorOf = async (name: string, calibration?: false) => {
+      const target = join(root.path, name);
+      await quantizeModel(folder, target, {
+        quantization: all('w8a8'),
+        ...(calibration === false && { calibration }),
+      });
+      return relativeError(await logitsIn(target), exact);
+    };
+    const plain = await errorOf('outliers-plain', false);
+    expect(await errorOf('outliers-calibrated')).toBeLessThan(0.5 * plain);
+  });
+
+  test('tells the error of every layer of the language model and the tower', async () => {
+    const { errors } = await quantizeModel(source, join(root.path, 'measured'), {
+      quantization: all('w8a16'),
+      calibration: { text: 'what is in this picture' },
+    });
+    expect([...errors.keys()].sort()).toEqual(
+      linearLayers(openModelFolder(source))
+        .map(({ path }) => path)
+        .sort(),
+    );
+    expect(Math.max(...errors.values())).toBeLessThan(0.02);
+    expect(Math.min(...errors.values())).toBeGreaterThan(1e-4);
+  });
+
+  test('the layers that lose most are kept finer, within a part of the weights', async () => {
+    const target = join(root.path, 'finer');
+    const { errors, formats } = await quantizeModel(source, target, { quantization: all('int4'), finer: 0.2 });
+    const kept = Array.from(formats).flatMap(([path, format]) => (format === 'w8a16' ? [path] : []));
+    const [worst] = [...errors].sort((one, other) => other[1] - one[1])[0]!;
+    expect(kept).toContain(worst);
+    const sizes = new Map(
+      linearLayers(openModelFolder(source)).map(layer => [layer.path, layer.outputs * layer.inputs]),
+    );
+    const weights = (paths: readonly string[]): number => paths.reduce((sum, path) => sum + sizes.get(path)!, 0);
+    expect(weights(kept)).toBeLessThanOrEqual(0.2 * weights([...errors.keys()]));
+    expect(openModelFolder(target).quantization!.exceptions).toEqual(expect.arrayContaining([[worst, 'w8a16']]));
+    const whole = await quantizeModel(source, join(root.path, 'finest'), { quantization: all('int4'), finer: 1 });
+    expect([...whole.errors.keys()].every(path => whole.formats.get(path) === 'w8a16')).toBe(true);
+    expect(relativeError(await logitsIn(join(root.path, 'finest')), float)).toBeLessThan(LIMITS.w8a16);
+  });
+});
 
 test('layers that do not fit blocks stay float, and config.json says which', async () => {
   const json = JSON.parse(readFileSync(join(await copyAs('int4'), 'config.json'), 'utf8'));

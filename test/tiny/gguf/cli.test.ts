@@ -30,8 +30,10 @@ test('convert --to gguf, then info and ask', { timeout: 90_000 }, async () => {
   const alone = await run('ask', '--model', model, '--image', join(SOURCE, 'image.png'), 'What?');
   expect(alone).toMatchObject({ code: 2, stdout: '' });
   expect(alone.stderr).toMatch(/expected a prompt without images for a language model/);
-  const quantised = await run('ask', '--model', folder, '--quant', 'w8a8', 'What?');
-  expect(quantised.stderr).toMatch(/expected a folder with config.json to quantise, got a model in GGUF form/);
+  const copy = join(temporaryFolder(), 'copy');
+  expect(await run('quantize', folder, copy, '--format', 'w8a8')).toMatchObject({ code: 0 });
+  const asked = await run('ask', '--model', copy, '--image', join(SOURCE, 'image.png'), '--max-tokens', '4', 'What?');
+  expect(asked).toMatchObject({ code: 0, stderr: '' });
   expect((await run('convert', SOURCE, folder, '--to', 'gguf', '--dtype', 'bf16')).stderr).toMatch(
     /option dtype: expected keep, f32, f16, q8_0, q4_0 for gguf, got bf16/,
   );

@@ -281,14 +281,15 @@ export const integerMatMul = (codes: Nd, weight: Nd, scale: Nd): Nd =>
   );
 
 /** Codes are packed along a row's inputs, the first of two in the low half of a byte. */
-export function blockMatMul(x: Nd, packed: Nd, scale: Nd, bits: 4 | 8): Nd {
+export function blockMatMul(x: Nd, packed: Nd, scale: Nd, bits: 4 | 8, zero?: Nd): Nd {
   const perByte = 8 / bits;
+  const field = (byte: number, i: number): number => Math.floor(byte / 2 ** (bits * (i % perByte))) % 2 ** bits;
   const blockSize = packed.shape[2]! * perByte;
   const weight = (row: number, k: number): number => {
     const [block, within] = [Math.floor(k / blockSize), k % blockSize];
     const byte = get(packed, [row, block, Math.floor(within / perByte)]);
-    const code = Math.floor(byte / 2 ** (bits * (within % perByte))) % 2 ** bits;
-    return (code - 2 ** (bits - 1)) * get(scale, [row, block]);
+    const origin = zero ? field(get(zero, [row, Math.floor(block / perByte)]), block) : 2 ** (bits - 1);
+    return (field(byte, within) - origin) * get(scale, [row, block]);
   };
   const [lead, width] = [x.shape.slice(0, -1), x.shape.at(-1)!];
   return build([...lead, packed.shape[0]!], index =>

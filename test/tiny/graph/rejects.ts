@@ -174,9 +174,15 @@ export const REJECTS: Readonly<Record<string, readonly (() => unknown)[]>> = {
     () => g.integerMatMul(typed('u8', 2, 3), typed('i8', 3, 4), f(3)),
   ],
   blockMatMul: [
-    () => g.blockMatMul(f(2, 32), typed('u8', 5, 1, 32), f(5, 1), { bits: 4, blockSize: 32 }),
-    () => g.blockMatMul(f(2, 64), typed('u8', 5, 1, 16), f(5, 1), { bits: 4, blockSize: 32 }),
-    () => g.blockMatMul(f(2, 32), typed('u8', 5, 1, 16), f(5, 2), { bits: 4, blockSize: 32 }),
-    () => g.blockMatMul(f(2, 32), typed('i8', 5, 1, 16), f(5, 1), { bits: 4, blockSize: 32 }),
+    () => blocks(f(2, 32), typed('u8', 5, 1, 32), f(5, 1)),
+    () => blocks(f(2, 64), typed('u8', 5, 1, 16), f(5, 1)),
+    () => blocks(f(2, 32), typed('u8', 5, 1, 16), f(5, 2)),
+    () => blocks(f(2, 32), typed('i8', 5, 1, 16), f(5, 1)),
+    () => blocks(f(2, 96), typed('u8', 5, 3, 16), f(5, 3), typed('u8', 5, 1)),
+    () => blocks(f(2, 96), typed('u8', 5, 3, 16), f(5, 3), typed('i8', 5, 2)),
   ],
 };
+
+function blocks(x: g.Value, packed: g.Value, scale: g.Value, zero?: g.Value): g.Value {
+  return g.blockMatMul(x, { packed, scale, ...(zero && { zero }) }, { bits: 4, blockSize: 32 });
+}

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { castFloat, f32Tensor, type HostTensor, Rng } from '../../../src/core/index.ts';
-import { quantizeBlocksOf, quantizeRowsOf } from '../../../src/weights/index.ts';
+import { quantizeBytesOf, quantizeNibblesOf, quantizeRowsOf } from '../../../src/weights/index.ts';
 
 /** [N, K] of normal numbers, rows of very different sizes, one of zeros. */
 function matrix(outputs: number, inputs: number): HostTensor {
@@ -43,26 +43,83 @@ describe('quantizeRowsOf', () => {
   });
 });
 
-describe.each([4, 8] as const)('quantizeBlocksOf, %i bits', bits => {
+describe('quantizeBytesOf', () => {
   const source = matrix(6, 96);
-  const { codes, scale } = quantizeBlocksOf(source, bits, 32);
+  const { codes, scale } = quantizeBytesOf(source, 32);
 
   test('layout', () => {
-    expect(codes).toMatchObject({ dtype: 'u8', shape: [6, 3, (32 * bits) / 8] });
+    expect(codes).toMatchObject({ dtype: 'u8', shape: [6, 3, 32] });
     expect(scale).toMatchObject({ dtype: 'f32', shape: [6, 3] });
   });
 
-  test('within half a step, and a whole one where 4 bits have no code for the other sign', () => {
+  test('within half a step', () => {
     for (const [i, value] of source.data.entries()) {
-      const byte = Number(codes.data[Math.floor((i * bits) / 8)]);
-      const code = bits === 8 ? byte : (byte >> (4 * (i % 2))) & 15;
       const step = Number(scale.data[Math.floor(i / 32)]);
-      const error = Math.abs((code - 2 ** (bits - 1)) * step - Number(value));
-      expect(error).toBeLessThanOrEqual(Math.abs(step) * (code === 2 ** bits - 1 ? 1.00001 : 0.50001));
+      const error = Math.abs((Number(codes.data[i]) - 128) * step - Number(value));
+      expect(error).toBeLessThanOrEqual(step * 0.50001);
     }
   });
 
   test('refuses rows that are no whole blocks', () => {
-    expect(() => quantizeBlocksOf(matrix(2, 40), bits, 32)).toThrow('internal: quantizeBlocksOf: 40 inputs');
+    expect(() => quantizeBytesOf(matrix(2, 40), 32)).toThrow('internal: quantize: 40 inputs');
   });
 });
+
+describe('quantizeNibblesOf', () => {
+  const source = matrix(6, 96);
+  const rounded = quantizeNibblesOf(source, 32);
+
+  test('layout: two codes to a byte, zero codes of three blocks in two', () => {
+    expect(rounded.codes).toMatchObject({ dtype: 'u8', shape: [6, 3, 16] });
+    expect(rounded.scale).toMatchObject({ dtype: 'f32', shape: [6, 3] });
+    expect(rounded.zero).toMatchObject({ dtype: 'u8', shape: [6, 2] });
+  });
+
+  test('a row of zeros stays one, and 0 has a code in each block', () => {
+    expect(meaning(rounded).slice(96, 192)).toEqual(new Float32Array(96));
+    const sparse = f32Tensor([1, 32], [5, 9, ...Array<number>(30).fill(0)]);
+    expect([...meaning(quantizeNibblesOf(sparse, 32)).slice(2)].every(value => value === 0)).toBe(true);
+  });
+
+  test('nearer than blocks without zero codes, whose 16 steps of the largest magnitude go from −8 to 7', () => {
+    const plain = (values: Float32Array): number[] => {
+      const extreme = values.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+      const step = extreme / -8 || 1;
+      return Array.from(values, value => Math.max(-8, Math.min(7, Math.round(value / step))) * step);
+    };
+    const data = source.data as Float32Array;
+    const blocks = Array.from({ length: 18 }, (_, i) => data.subarray(32 * i, 32 * i + 32));
+    expect(squaredError(meaning(rounded), data)).toBeLessThan(0.9 * squaredError(blocks.flatMap(plain), data));
+  });
+
+  test('errors of inputs that count more are smaller', () => {
+    const importance = Float32Array.from({ length: 96 }, (_, k) => (k % 8 === 0 ? 100 : 1));
+    const weighed = quantizeNibblesOf(source, 32, importance);
+    const important = (values: ArrayLike<number>): number[] => Array.from(values).filter((_, i) => i % 8 === 0);
+    const error = (one: typeof rounded) =>
+      squaredError(important(meaning(one)), important(source.data as Float32Array));
+    expect(error(weighed)).toBeLessThan(0.9 * error(rounded));
+  });
+});
+
+/** What the codes stand for. */
+function meaning({ codes, scale, zero }: ReturnType<typeof quantizeNibblesOf>): Float32Array {
+  const nibble = (tensor: HostTensor, i: number): number => (Number(tensor.data[i >> 1]) >> (4 * (i % 2))) & 15;
+  const [, blocks] = scale.shape as [number, number];
+  return Float32Array.from({ length: 2 * codes.data.length }, (_, i) => {
+    const block = Math.floor(i / 32);
+    const origin = nibble(zero, Math.floor(block / blocks) * 2 * zero.shape[1]! + (block % blocks));
+    return (nibble(codes, i) - origin) * Number(scale.data[block]);
+  });
+}
+
+/** Relative to the size of each row, so that none drowns the others. */
+function squaredError(values: ArrayLike<number>, exact: ArrayLike<number>): number {
+  const width = exact.length / 6;
+  const rows = Array.from({ length: 6 }, (_, row) => {
+    const indices = Array.from({ length: width }, (_, k) => row * width + k);
+    const size = indices.reduce((sum, i) => sum + exact[i]! ** 2, 0);
+    return size === 0 ? 0 : indices.reduce((sum, i) => sum + (values[i]! - exact[i]!) ** 2, 0) / size;
+  });
+  return rows.reduce((sum, error) => sum + error, 0);
+}

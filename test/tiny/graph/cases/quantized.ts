@@ -13,12 +13,14 @@ const signed = (...shape: g.Dim[]): Operand => ({
 const scales = (...shape: g.Dim[]): Operand => withType('f32', positive(...shape));
 
 /** Activations of −1, 0 and 1 lose nothing where the kernel rounds them to 8 bits. */
-function blocks(bits: 4 | 8, blockSize: number, x: Operand, count: number): OpCase[] {
-  const operands = [x, bytes(5, count, (blockSize * bits) / 8), scales(5, count)];
-  const apply = (...[rows, packed, scale]: g.Value[]): g.Value =>
-    g.blockMatMul(rows!, packed!, scale!, { bits, blockSize });
-  const reference = (...[rows, packed, scale]: Nd[]): Nd => blockMatMul(rows!, packed!, scale!, bits);
-  return casesOf('blockMatMul', [`${bits} bits, blocks of ${blockSize}`, operands, apply, reference]);
+function blocks(bits: 4 | 8, blockSize: number, x: Operand, count: number, zeros?: 'zeros'): OpCase[] {
+  const zero = zeros && bytes(5, g.zeroBytes(count, bits));
+  const operands = [x, bytes(5, count, (blockSize * bits) / 8), scales(5, count), ...(zero ? [zero] : [])];
+  const apply = (...[rows, packed, scale, codes]: g.Value[]): g.Value =>
+    g.blockMatMul(rows!, { packed: packed!, scale: scale!, ...(codes && { zero: codes }) }, { bits, blockSize });
+  const reference = (...[rows, packed, scale, codes]: Nd[]): Nd => blockMatMul(rows!, packed!, scale!, bits, codes);
+  const name = `${bits} bits, blocks of ${blockSize}${zeros ? ', zero codes' : ''}`;
+  return casesOf('blockMatMul', [name, operands, apply, reference]);
 }
 
 export const QUANTIZED: readonly OpCase[] = [
@@ -36,4 +38,6 @@ export const QUANTIZED: readonly OpCase[] = [
   ...blocks(4, 32, coarse(3, 64), 2),
   ...blocks(4, 16, coarse(1, 16), 1),
   ...blocks(8, 32, coarse(2, 3, 32), 1),
+  ...blocks(4, 32, coarse(3, 96), 3, 'zeros'),
+  ...blocks(4, 16, coarse(1, 32), 2, 'zeros'),
 ];

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { arch } from 'node:os';
-import type { WeightFormat } from '../models/index.ts';
+import type { WeightFormat } from '../../models/index.ts';
 
 /** Instructions that multiply bytes without saturating in 16 bits on the way. */
 const BYTE_PRODUCTS = /\b(avx512_vnni|avx_vnni|amx_int8)\b/;
