@@ -98,6 +98,8 @@ describe('mistakes: one line, exit code 2', () => {
     [['ask', '--image', IMAGE, '--max-pixels', '9', 'what', '--model', 'MODEL'], /at most 9 pixels/],
     [['ask', '--image', IMAGE, '<image> <image>', '--model', 'MODEL'], /got 2 marks and 1 images/],
     [['ask', '--model', 'no/such/model', 'what'], /no\/such\/model\/config.json: expected a model's configuration/],
+    [['ask', '--device', 'dml', 'what', '--model', 'MODEL'], /^option device: expected .*got dml \(it needs Windows/],
+    [['info'], 'info: expected a model, or --devices, got neither'],
     [['info', 'no/such/model'], /no\/such\/model\/config.json: expected/],
     [['aks', 'what'], 'expected a known command, got aks (did you mean ask?)'],
     [[], /^expected a command \(ask, chat, .*\), got none; see llava --help/],
@@ -163,6 +165,18 @@ describe('info', () => {
   test('as JSON', async () => {
     const { stdout } = await run(['info', '--json', folder.path]);
     expect(JSON.parse(stdout)).toMatchObject({ contextLength: 640, tokensPerImage: 9, problems: [] });
+  });
+
+  test('keys and values in f16 take half the memory', async () => {
+    const cache = async (...options: string[]): Promise<number> =>
+      JSON.parse((await run(['info', '--json', folder.path, ...options])).stdout).memory.cache;
+    expect(await cache('--kv', 'f16')).toBe((await cache()) / 2);
+  });
+
+  test('devices', async () => {
+    const { code, stdout } = await run(['info', '--devices']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^cpu {5}works\ncuda {4}\S.*\nwebgpu {2}\S.*\ncoreml {2}\S.*\ndml {5}\S.*\n$/);
   });
 });
 
