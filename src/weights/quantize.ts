@@ -110,11 +110,11 @@ export function quantizeNibblesOf(matrix: HostTensor, blockSize: number, importa
   const scale = new Float32Array(outputs * blocks);
   const packed = new Uint8Array(data.length / 2);
   const zero = new Uint8Array(outputs * Math.ceil(blocks / 2));
-  const fit = new BlockFit(blockSize);
+  const fit = new BlockFit(data, blockSize, importance ?? new Float32Array(blocks * blockSize).fill(1));
   for (let block = 0; block < scale.length; block++) {
     const [row, column] = [Math.floor(block / blocks), block % blocks];
     const start = block * blockSize;
-    fit.run(data.subarray(start, start + blockSize), importance?.subarray(column * blockSize));
+    fit.run(start, column * blockSize);
     scale[block] = fit.scale;
     zero[row * Math.ceil(blocks / 2) + (column >> 1)]! |= fit.zero << (4 * (column & 1));
     for (let i = 0; i < blockSize; i++) packed[(start + i) >> 1]! |= fit.codes[i]! << (4 * (i & 1));
@@ -126,62 +126,72 @@ export function quantizeNibblesOf(matrix: HostTensor, blockSize: number, importa
   };
 }
 
-/** The best scale, zero and codes of one block. */
+/** The best scale, zero and codes of one block after another. */
 class BlockFit {
   scale = 0;
   zero = 0;
   readonly codes: Uint8Array;
-  readonly #ones: Float32Array;
+  readonly #data: Float32Array;
+  readonly #importance: Float32Array;
 
-  constructor(size: number) {
+  constructor(data: Float32Array, size: number, importance: Float32Array) {
     this.codes = new Uint8Array(size);
-    this.#ones = new Float32Array(size).fill(1);
+    this.#data = data;
+    this.#importance = importance;
   }
 
-  run(values: Float32Array, importance = this.#ones): void {
+  /** @param start of the block in the data, `column` in the importance */
+  run(start: number, column: number): void {
+    const data = this.#data;
     let [low, high] = [0, 0];
-    for (const value of values) {
-      if (value < low) low = value;
-      if (value > high) high = value;
+    for (let i = start; i < start + this.codes.length; i++) {
+      if (data[i]! < low) low = data[i]!;
+      if (data[i]! > high) high = data[i]!;
     }
     const range = high - low;
-    let best = Number.POSITIVE_INFINITY;
-    let [step, zero] = [0, 0];
+    this.zero = range > 0 ? Math.round((-low * TOP) / range) : 0;
+    let [best, step] = [Number.POSITIVE_INFINITY, 0];
     for (const cover of range > 0 ? COVERS : []) {
       const candidate = (range * cover) / TOP;
-      const code = Math.round((-low * cover) / candidate);
-      const error = this.#error(values, importance, candidate, code, best);
-      if (error < best) [best, step, zero] = [error, candidate, code];
+      const error = this.#error(start, column, candidate, best);
+      if (error < best) [best, step] = [error, candidate];
     }
-    this.zero = zero;
-    this.scale = this.#encode(values, importance, step);
+    this.scale = this.#encode(start, column, step);
   }
 
   /** Σ importance·(value − what its code means)²; given up where it exceeds `limit`. */
-  #error(values: Float32Array, importance: Float32Array, step: number, zero: number, limit: number): number {
+  #error(start: number, column: number, step: number, limit: number): number {
+    const [data, importance, zero] = [this.#data, this.#importance, this.zero];
     const inverse = 1 / step;
     let sum = 0;
-    for (let i = 0; i < values.length && sum < limit; i++) {
-      const value = values[i]!;
-      const code = Math.min(Math.max(Math.round(value * inverse), -zero), TOP - zero);
-      const error = value - code * step;
-      sum += importance[i]! * error * error;
+    for (let i = 0; i < this.codes.length && sum < limit; i++) {
+      const value = data[start + i]!;
+      const error = value - (nibbleOf(value * inverse + zero) - zero) * step;
+      sum += importance[column + i]! * error * error;
     }
     return sum;
   }
 
   /** Writes the codes; returns the scale that is best for them, Σ value·code / Σ code². */
-  #encode(values: Float32Array, importance: Float32Array, step: number): number {
-    const [inverse, zero] = [step === 0 ? 0 : 1 / step, this.zero];
+  #encode(start: number, column: number, step: number): number {
+    const [data, importance, zero] = [this.#data, this.#importance, this.zero];
+    const inverse = step === 0 ? 0 : 1 / step;
     let [product, square] = [0, 0];
-    for (let i = 0; i < values.length; i++) {
-      const code = Math.min(Math.max(Math.round(values[i]! * inverse), -zero), TOP - zero);
-      product += importance[i]! * values[i]! * code;
-      square += importance[i]! * code * code;
-      this.codes[i] = code + zero;
+    for (let i = 0; i < this.codes.length; i++) {
+      const value = data[start + i]!;
+      const code = nibbleOf(value * inverse + zero);
+      const steps = code - zero;
+      product += importance[column + i]! * value * steps;
+      square += importance[column + i]! * steps * steps;
+      this.codes[i] = code;
     }
     return square > 0 ? product / square : step;
   }
+}
+
+/** The nearest code from 0 to 15. */
+function nibbleOf(value: number): number {
+  return value <= 0 ? 0 : value >= TOP ? TOP : (value + 0.5) | 0;
 }
 
 function blockShape(matrix: HostTensor, blockSize: number): readonly [number, number] {
