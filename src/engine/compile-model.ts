@@ -86,7 +86,8 @@ async function compileAll(
   { threads, device }: CompileModelOptions,
 ): Promise<(Executable | undefined)[]> {
   const given = { ...(threads !== undefined && { threads }), ...(device && { device }) };
-  const build = (graph: Graph, options: CompileOptions) => compile(emitOnnx(graph, source), { ...given, ...options });
+  const build = async (graph: Graph, options: CompileOptions) =>
+    compile(emitOnnx(graph, source), { ...given, ...options });
   const results = await Promise.allSettled([
     vision && build(vision, { name: 'vision' }),
     ...parts.map(part => build(part, { name: 'decoder', spinning: parts.length > 1 ? 'run' : true })),
