@@ -12,6 +12,36 @@ export interface Quantization {
   readonly exceptions: readonly (readonly [pattern: string, format: WeightFormat])[];
 }
 
+/**
+ * Plans by name. Rounding activations to 8 bits costs most before `down_proj` and `o_proj` and in the head, where they have
+ * outliers; rounding weights to 4 bits costs most in the same layers and the values.
+ */
+export const MIXED_PLANS = {
+  mixed8: {
+    format: 'w8a8',
+    exceptions: [
+      ['*.down_proj', 'w8a16'],
+      ['*.o_proj', 'w8a16'],
+      ['*lm_head', 'w8a16'],
+    ],
+  },
+  mixed4: {
+    format: 'w8a16',
+    exceptions: ['gate', 'up', 'q', 'k'].map(name => [`*model.layers.*.${name}_proj`, 'int4'] as const),
+  },
+} as const satisfies Readonly<Record<string, Quantization>>;
+
+/** A plan of {@link MIXED_PLANS}, or one form for all layers. */
+export type PlanName = WeightFormat | keyof typeof MIXED_PLANS;
+
+/** All names of plans. */
+export const PLAN_NAMES: readonly PlanName[] = [...WEIGHT_FORMATS, 'mixed8', 'mixed4'];
+
+/** The plan of that name. */
+export function namedPlan(name: PlanName): Quantization {
+  return name === 'mixed8' || name === 'mixed4' ? MIXED_PLANS[name] : { format: name, exceptions: [] };
+}
+
 /** Parses `{"format": …, "exceptions": {pattern: format, …}}`. `where` names the place in errors. */
 export function parseQuantization(json: JsonObject, where: string): Quantization {
   const fields = new Fields(json, where);

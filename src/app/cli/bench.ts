@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { cacheFolder, LlavaError } from '../../core/index.ts';
 import type { Benchmark, BenchmarkOptions, QuantChoice } from '../../engine/index.ts';
-import type { JsonObject } from '../../models/index.ts';
+import { type JsonObject, namedPlan } from '../../models/index.ts';
 import { benchmarkSvg } from './bench-svg.ts';
 import type { Io } from './commands.ts';
 import { modelFolder } from './model-name.ts';
@@ -73,16 +73,16 @@ async function bench(values: BenchValues, io: Io): Promise<void> {
 async function syntheticFolder(file: string, choice: QuantChoice = 'float'): Promise<string> {
   const { createHash } = await import('node:crypto');
   const { suitableFormat, writeSyntheticModel } = await import('../../engine/index.ts');
-  const format = choice === 'auto' ? suitableFormat() : choice;
+  const plan = choice === 'auto' ? suitableFormat() : choice;
   const { readJson } = await import('../../weights/index.ts');
   const json = readJson(file, "a model's configuration") as JsonObject;
   const key = createHash('sha256')
-    .update(JSON.stringify([json, format]))
+    .update(JSON.stringify([json, plan]))
     .digest('hex')
     .slice(0, 16);
-  const folder = join(cacheFolder(), 'synthetic', `${format}-${key}`);
+  const folder = join(cacheFolder(), 'synthetic', `${plan}-${key}`);
   if (!existsSync(join(folder, 'config.json'))) {
-    await writeSyntheticModel(json, folder, { quantization: { format, exceptions: [] }, tokenizer: DEMO_MODEL });
+    await writeSyntheticModel(json, folder, { quantization: namedPlan(plan), tokenizer: DEMO_MODEL });
   }
   return folder;
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions, QuantChoice } from '../../engine/index.ts';
-import { CACHE_TYPES, type CacheType, COMPAT_NAMES, type Compat, WEIGHT_FORMATS } from '../../models/index.ts';
+import { CACHE_TYPES, type CacheType, COMPAT_NAMES, type Compat, PLAN_NAMES } from '../../models/index.ts';
 import { DEVICES, type Device } from '../../runtime/index.ts';
 import { MODEL_NAME } from './model-name.ts';
 
@@ -87,7 +87,7 @@ export function kvOption(): Option {
 /** Form of the weights. */
 export function quantOption(): Option {
   const option = new Option('--quant <form>', 'form of the weights; float weights are converted once, into the cache');
-  return option.choices(['auto', ...WEIGHT_FORMATS]);
+  return option.choices(['auto', ...PLAN_NAMES]);
 }
 
 /** `--mmproj`. */

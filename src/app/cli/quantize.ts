@@ -8,10 +8,11 @@ import type { Comparison } from '../../eval/index.ts';
 import {
   formatQuantization,
   type JsonObject,
+  namedPlan,
+  PLAN_NAMES,
+  type PlanName,
   parseQuantization,
   type Quantization,
-  WEIGHT_FORMATS,
-  type WeightFormat,
 } from '../../models/index.ts';
 import type { Io } from './commands.ts';
 import { MODEL_NAME, modelFolder } from './model-name.ts';
@@ -20,7 +21,7 @@ import { ProgressBar } from './progress.ts';
 import { formatQuantizeReport } from './quantize-report.ts';
 
 interface QuantizeValues {
-  readonly format: WeightFormat;
+  readonly format: PlanName;
   readonly plan?: string;
   readonly finer: number;
   readonly savePlan?: string;
@@ -33,6 +34,7 @@ interface QuantizeValues {
 
 const HELP = `
 Forms: float and f16 (not rounded), w8a8, w8a16, w16a16 (whole numbers by output), int8, int4 (by blocks of 32 inputs).
+Plans: mixed8 (w8a8, and w8a16 where activations have outliers), mixed4 (int4 for half of the language model, the rest w8a16).
 
 What w8a8 and int4 lose is made small by calibration: the model reads a page of prose, and a LLaVA two drawn pictures, and its
 layers are scaled and rounded by what they then read. --calibrate gives other texts (.txt, .md) and pictures; several times.
@@ -47,7 +49,7 @@ export function define(command: Command, io: Io): void {
   command
     .argument('<source>', `float weights: ${MODEL_NAME}`)
     .argument('<target>', 'new folder')
-    .addOption(new Option('--format <form>', 'form of the linear layers').choices(WEIGHT_FORMATS).default('w8a8'))
+    .addOption(new Option('--format <form>', 'form of the linear layers').choices(PLAN_NAMES).default('w8a8'))
     .option('--plan <file>', 'JSON: {"format": …, "exceptions": {"language_model.model.layers.0.*": "w8a16"}}')
     .addOption(
       new Option('--finer <part>', 'part of the weights kept in w8a16: the layers that lose most')
@@ -85,9 +87,12 @@ async function quantize(name: string, target: string, values: QuantizeValues, io
 }
 
 async function planOf({ format, plan }: QuantizeValues): Promise<Quantization> {
-  if (plan === undefined) return { format, exceptions: [] };
+  if (plan === undefined) return namedPlan(format);
   const { readJson } = await import('../../weights/index.ts');
-  return parseQuantization({ format, ...(readJson(plan, 'a quantisation plan') as JsonObject) }, plan);
+  return parseQuantization(
+    { ...formatQuantization(namedPlan(format)), ...(readJson(plan, 'a quantisation plan') as JsonObject) },
+    plan,
+  );
 }
 
 /** Undefined: as the library does by itself. A report tells the layers' errors, which calibration measures. */

@@ -5,17 +5,17 @@ import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { cacheFolder, LlavaError } from '../../core/index.ts';
-import { WEIGHT_FORMATS, type WeightFormat } from '../../models/index.ts';
+import { namedPlan, PLAN_NAMES, type PlanName, type Quantization } from '../../models/index.ts';
 import { readModelFiles } from '../model-folder.ts';
 import { MIGRATED_FORMATS } from './calibrate.ts';
 import { suitableFormat } from './cpu-features.ts';
 import { type QuantizeOptions, quantizeModel } from './quantize.ts';
 
-/** A form of the weights, or `auto`: as they are stored if that is no float form, else what suits the processor. */
-export type QuantChoice = WeightFormat | 'auto';
+/** A form of the weights, a mixed plan, or `auto`: as they are stored if that is no float form, else what suits the processor. */
+export type QuantChoice = PlanName | 'auto';
 
 /** All choices. */
-export const QUANT_CHOICES: readonly QuantChoice[] = ['auto', ...WEIGHT_FORMATS];
+export const QUANT_CHOICES: readonly QuantChoice[] = ['auto', ...PLAN_NAMES];
 
 /**
  * A folder with the model in `source` in the wanted form: the folder itself where it is stored so, else a copy in the cache,
@@ -30,27 +30,30 @@ export async function quantizedFolder(
   const { folder, quantization } = files;
   const { mmproj, visionTower } = options.files ?? {};
   const folders = [...files.folders, ...(mmproj === undefined ? [] : [mmproj])];
-  const format = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
-  if ((quantization?.format ?? 'float') === format) return source;
-  if (quantization) throw new LlavaError(`${source}: expected float weights for ${format}, got ${quantization.format}`);
+  const name = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
+  if ((quantization?.format ?? 'float') === name) return source;
+  if (quantization) throw new LlavaError(`${source}: expected float weights for ${name}, got ${quantization.format}`);
+  const plan = namedPlan(name);
   const listings = await Promise.all(folders.map(listFiles));
   const key = createHash('sha256')
-    .update(JSON.stringify([...howMade(format, options), folders, listings, format, visionTower]))
+    .update(JSON.stringify([...howMade(plan, options), folders, listings, name, visionTower]))
     .digest('hex')
     .slice(0, 16);
   const parent = join(cacheFolder(), 'quantized');
-  const copy = join(parent, `${basename(folder)}-${format}-${key}`);
+  const copy = join(parent, `${basename(folder)}-${name}-${key}`);
   if (existsSync(join(copy, 'config.json'))) return copy;
   await mkdir(parent, { recursive: true });
-  await quantizeModel(source, copy, { ...options, quantization: { format, exceptions: [] } });
+  await quantizeModel(source, copy, { ...options, quantization: plan });
   return copy;
 }
 
 /** Tells copies of one form that were made in different ways apart. */
-function howMade(format: WeightFormat, { calibration, finer }: Partial<QuantizeOptions>): unknown[] {
-  const isCalibrated = calibration !== false && MIGRATED_FORMATS.has(format);
+function howMade(plan: Quantization, { calibration, finer }: Partial<QuantizeOptions>): unknown[] {
+  const formats = [plan.format, ...plan.exceptions.map(([, format]) => format)];
+  const isCalibrated = calibration !== false && formats.some(format => MIGRATED_FORMATS.has(format));
   return [
-    ...(format === 'int4' ? ['zero codes'] : []),
+    ...(plan.exceptions.length > 0 ? [plan.exceptions] : []),
+    ...(formats.includes('int4') ? ['zero codes'] : []),
     ...(isCalibrated ? ['calibrated', calibration] : []),
     ...(finer ? [finer] : []),
   ];

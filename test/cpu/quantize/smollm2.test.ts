@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Llava, quantizeModel } from '../../../src/engine/index.ts';
 import { compareModels } from '../../../src/eval/index.ts';
-import type { WeightFormat } from '../../../src/models/index.ts';
+import { namedPlan, type PlanName } from '../../../src/models/index.ts';
 import { temporaryFolder } from '../../tiny/weights/helpers.ts';
 import { smolLm } from '../smollm2.ts';
 
@@ -19,18 +19,20 @@ const TOKENS = Number(process.env.LLAVA_QUALITY_TOKENS ?? 1500);
 const model = smolLm();
 
 /** Largest rise of the perplexity, percent. */
-const LIMITS: readonly (readonly [WeightFormat, number])[] = [
+const LIMITS: readonly (readonly [PlanName, number])[] = [
   ['w16a16', 0.05],
   ['w8a16', 0.3],
+  ['mixed8', 1],
   ['w8a8', 2],
   ['int8', 1],
-  ['int4', 8],
+  ['mixed4', 4],
+  ['int4', 15],
 ];
 
 describe.skipIf(!model)('SmolLM2-135M', () => {
   test.each(LIMITS)('%s: perplexity up by at most %d percent', async (format, limit) => {
     const target = join(temporaryFolder(), format);
-    await quantizeModel(model!, target, { quantization: { format, exceptions: [] } });
+    await quantizeModel(model!, target, { quantization: namedPlan(format) });
     const { perplexity, divergence, sameGuess } = await compareModels({
       load: [() => Llava.load(model!), () => Llava.load(target)],
       text: TEXT.join('\n\n'),

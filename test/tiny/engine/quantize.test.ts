@@ -15,7 +15,14 @@ import {
   quantizeModel,
   suitableFormat,
 } from '../../../src/engine/index.ts';
-import { imageLayout, parseLlavaConfig, type Quantization, type WeightFormat } from '../../../src/models/index.ts';
+import {
+  formatPlan,
+  imageLayout,
+  namedPlan,
+  parseLlavaConfig,
+  type Quantization,
+  type WeightFormat,
+} from '../../../src/models/index.ts';
 import { quantizeRowsOf } from '../../../src/weights/index.ts';
 import {
   relativeError,
@@ -235,6 +242,29 @@ test('every linear layer of the graphs is found, with its sizes', () => {
   expect(layers).toHaveLength(2 * 7 + 1 + 1 * 6 + 2); // decoder blocks, head, the one vision block that is used, projector
   expect(layers.find(({ path }) => path.endsWith('layers.1.mlp.down_proj'))).toMatchObject({ outputs: 64, inputs: 96 });
 });
+
+test('the mixed plans keep the layers that lose most in two bytes', async () => {
+  const dtypes = async (plan: 'mixed8' | 'mixed4') => {
+    const folder = join(root.path, plan);
+    await quantizeModel(source, folder, { quantization: namedPlan(plan) });
+    return { formats: linearFormats(folder), error: relativeError(await logitsIn(folder), float) };
+  };
+  const [mixed8, mixed4] = [await dtypes('mixed8'), await dtypes('mixed4')];
+  const language = 'language_model.model.layers.0';
+  expect(mixed8.formats).toMatchObject({ [`${language}.mlp.down_proj`]: 'w8a16', [`${language}.mlp.up_proj`]: 'w8a8' });
+  expect(mixed4.formats).toMatchObject({ [`${language}.mlp.down_proj`]: 'w8a16', [`${language}.mlp.up_proj`]: 'int4' });
+  const towers = Object.entries(mixed4.formats).filter(([path]) => path.startsWith('vision_tower'));
+  expect(new Set(towers.map(([, format]) => format))).toEqual(new Set(['w8a16']));
+  expect(mixed8.error).toBeLessThan(0.06); // random weights have no outliers: the gain shows in a real model
+  expect(mixed4.error).toBeLessThan(relativeError(await logitsIn(await copyAs('int4')), float));
+});
+
+/** Form of each layer, as the plan in the copy's configuration says. */
+function linearFormats(folder: string): Record<string, WeightFormat> {
+  const opened = openModelFolder(folder);
+  const plan = formatPlan(opened.quantization!);
+  return Object.fromEntries(linearLayers(opened).map(({ path }) => [path, plan(path)]));
+}
 
 describe('option quant', () => {
   test('makes a copy in the cache, once', async () => {
