@@ -35,6 +35,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['runtime/'],
   koffi: ['runtime/'],
   sharp: ['processor/image/', 'data/sources/'],
+  'opentype.js': ['data/sources/'],
   '@huggingface/jinja': ['processor/text/'],
   '@bufbuild/protobuf': ['graph/onnx/', 'processor/text/'],
   commander: ['app/'],

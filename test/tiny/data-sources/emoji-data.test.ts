@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,10 +14,11 @@ import {
   type TestQuestion,
 } from '../../../src/data/index.ts';
 import { buildConcepts, type Concept, readNames } from '../../../src/data/sources/emoji/concepts.ts';
-import { readIcons } from '../../../src/data/sources/emoji/icons.ts';
+import { readEmojiFont } from '../../../src/data/sources/emoji/font.ts';
+import { readIcons, readNamedIcons } from '../../../src/data/sources/emoji/icons.ts';
 import { OLD_NAMES } from '../../../src/data/sources/emoji/old-names.ts';
 import { ask, NUMBERS, withArticle } from '../../../src/data/sources/emoji/phrases.ts';
-import { DRAWN, makeCache } from './emoji-fixture.ts';
+import { DRAWN, ICONS, makeCache } from './emoji-fixture.ts';
 
 /** A second when the machine is free; more than the usual limit when it is not. */
 const SLOW = { timeout: 60_000 };
@@ -211,8 +212,35 @@ test('what is in the cache is not fetched again; a failing npm is reported', asy
   }
 });
 
+test('icons that are not emoji are found by the concepts’ names, misleading ones left out', async () => {
+  const folder = join(cacheDir, 'npm', 'node_modules', '@iconify-json', 'mingcute');
+  const codes = new Map(concepts.map(({ name, members }) => [name, members[0]!]));
+  const found = await readNamedIcons(folder, { style: 'mingcute', suffix: '-line' }, codes);
+  expect([...found.keys()].sort()).toEqual(ICONS.map(name => conceptOf(name).members[0]!).sort());
+  expect((await readNamedIcons(folder, { style: 'mingcute', suffix: '-fill' }, codes)).size).toBe(0);
+});
+
+test('a font of emoji gives the drawings of its characters, and nothing for others', async () => {
+  const folder = join(cacheDir, 'npm', 'node_modules', '@fontsource', 'noto-emoji');
+  const wanted = [...ICONS, 'banana'].map(name => conceptOf(name).members[0]!);
+  const found = await readEmojiFont(folder, 400, new Set([...wanted, '1f1e6-1f1e7']));
+  expect([...found.keys()].sort()).toEqual(wanted.slice(0, -1).sort());
+  const [svg] = found.get(wanted[0]!)!;
+  expect(svg).toContain('viewBox="0 0 1000 1000"');
+  await expect(readEmojiFont(folder, 900, new Set(wanted))).rejects.toThrow(
+    'expected WOFF files of weight 900, got none',
+  );
+  const broken = await mkdtemp(join(tmpdir(), 'llava-font-'));
+  await mkdir(join(broken, 'files'));
+  await writeFile(join(broken, 'files', 'x-400-normal.woff'), 'not a font');
+  await expect(readEmojiFont(broken, 400, new Set(wanted))).rejects.toThrow(
+    /x-400-normal.woff: expected a WOFF font, got /,
+  );
+  await rm(broken, { recursive: true });
+});
+
 test('every style is attributed', () => {
-  expect(attributions()).toHaveLength(11);
+  expect(attributions()).toHaveLength(29);
   expect(attributions().at(-1)).toMatch(/openmoji .* CC-BY-SA-4.0 \(test only\)$/);
   expect(Object.keys(DRAWN).length).toBeGreaterThan(2);
 });

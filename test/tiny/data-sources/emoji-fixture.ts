@@ -2,8 +2,15 @@
 
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { NAMES_PACKAGE, TEST_STYLE, TRAINING_STYLES } from '../../../src/data/sources/emoji/packages.ts';
+import { dirname, join } from 'node:path';
+import * as opentype from 'opentype.js/dist/opentype.mjs';
+import {
+  EXTRA_STYLES,
+  NAMES_PACKAGE,
+  type Style,
+  TEST_STYLE,
+  TRAINING_STYLES,
+} from '../../../src/data/sources/emoji/packages.ts';
 
 const GOLDEN = new URL('../../golden/data-sources/emoji-names.json', import.meta.url);
 
@@ -48,7 +55,52 @@ export async function makeCache(): Promise<string> {
     const files = { 'icons.json': { prefix: style.name, icons, width: 100, height: 100 }, 'chars.json': chars };
     await writePackage(cacheDir, style.package, files);
   }
+  for (const style of EXTRA_STYLES) await writePackage(cacheDir, style.package, extraFiles(style, codes));
   return cacheDir;
+}
+
+/** Concepts that every set of icons draws; each set calls two other icons by misleading names. */
+export const ICONS = ['frog', 'dolphin', 'elephant'] as const;
+
+function extraFiles({ name, form }: Style, codes: ReadonlyMap<string, string>): Record<string, unknown> {
+  if (form.kind === 'font') {
+    return { [`files/${name}-0-${form.weight}-normal.woff`]: drawnFont(ICONS.map(label => codes.get(label)!)) };
+  }
+  const suffix = form.kind === 'named' ? form.suffix : '';
+  const body = '<path d="M1 1h14v14h-14z" fill="none" stroke="currentColor" stroke-width="2"/>';
+  const icons = [...ICONS.map(icon => `${icon}-01${suffix}`), `ram${suffix}`, 'frog-unlike-any', `nothing${suffix}`];
+  return { 'icons.json': { prefix: name, icons: Object.fromEntries(icons.map(icon => [icon, { body }])) } };
+}
+
+/** A font with one square for each code point, and a hole in it. */
+function drawnFont(codes: readonly string[]): Uint8Array {
+  const { Font, Glyph, Path } = opentype as unknown as OpentypeMaker;
+  const square = new Path();
+  for (const [from, to] of [
+    [0, 900],
+    [700, 200],
+  ] as const) {
+    square.moveTo(from, from);
+    for (const [x, y] of [
+      [to, from],
+      [to, to],
+      [from, to],
+    ] as const)
+      square.lineTo(x, y);
+    square.close();
+  }
+  const glyph = (name: string, unicode: number | undefined) =>
+    new Glyph({ name, unicode, advanceWidth: 1000, path: name === '.notdef' ? new Path() : square });
+  const glyphs = [glyph('.notdef', undefined), ...codes.map(code => glyph(`u${code}`, Number.parseInt(code, 16)))];
+  const shape = { familyName: 'Drawn', styleName: 'Regular', unitsPerEm: 1000, ascender: 900, descender: -100 };
+  return new Uint8Array(new Font({ ...shape, glyphs }).toArrayBuffer());
+}
+
+/** The part of opentype.js that makes fonts. */
+interface OpentypeMaker {
+  Font: new (options: object) => { toArrayBuffer(): ArrayBuffer };
+  Glyph: new (options: object) => object;
+  Path: new () => { moveTo(x: number, y: number): void; lineTo(x: number, y: number): void; close(): void };
 }
 
 async function writePackage(
@@ -57,8 +109,8 @@ async function writePackage(
   files: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const folder = join(cacheDir, 'npm', 'node_modules', ...name.split('/'));
-  await mkdir(join(folder, 'en'), { recursive: true });
   for (const [path, content] of Object.entries({ 'package.json': { name, version }, ...files })) {
-    await writeFile(join(folder, path), JSON.stringify(content));
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), content instanceof Uint8Array ? content : JSON.stringify(content));
   }
 }

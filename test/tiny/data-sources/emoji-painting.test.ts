@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Rng } from '../../../src/core/index.ts';
 import { COLOURS, colourName, mainColour } from '../../../src/data/index.ts';
 import { colourMatrix, gridPlacements } from '../../../src/data/sources/emoji/augment.ts';
+import { colourIn, inOneColour } from '../../../src/data/sources/emoji/colour-in.ts';
 import { type Look, Painter, PLAIN_LOOK, type Placement } from '../../../src/data/sources/emoji/painter.ts';
 import { premultiply, renderSvg, renderTrimmed } from '../../../src/data/sources/emoji/raster.ts';
 
@@ -165,4 +166,41 @@ test('trimming fills the square, margins or not, and keeps proportions', async (
     1600,
   );
   await expect(renderSvg('<svg ', 20)).rejects.toThrow('emoji drawing: expected an SVG, got');
+});
+
+/** A black ring: ink where the distance from the middle is within one pixel of `radius`. */
+function ring(side: number, radius: number): Uint8Array {
+  return Uint8Array.from({ length: side * side * 4 }, (_, i) => {
+    const [x, y] = [((i >> 2) % side) - side / 2 + 0.5, Math.floor((i >> 2) / side) - side / 2 + 0.5];
+    return i % 4 === 3 && Math.abs(Math.hypot(x, y) - radius) < 1 ? 255 : 0;
+  });
+}
+
+test('colouring in fills what lines enclose and nothing else', () => {
+  const drawing = ring(24, 8);
+  const before = drawing.slice();
+  const pixel = (pixels: Uint8Array, x: number, y: number) => [
+    ...pixels.subarray((y * 24 + x) * 4, (y * 24 + x) * 4 + 4),
+  ];
+  const filled = Array.from({ length: 20 }, (_, seed) => colourIn(drawing, 24, new Rng(seed)));
+  expect(drawing).toEqual(before);
+  for (const pixels of filled) {
+    expect(pixel(pixels, 0, 0)).toEqual([0, 0, 0, 0]);
+    expect(pixel(pixels, 12, 4)).toEqual([0, 0, 0, 255]);
+  }
+  const middles = filled.map(pixels => pixel(pixels, 12, 12));
+  expect(middles.filter(([, , , alpha]) => alpha === 255).length).toBeGreaterThan(10);
+  expect(new Set(middles.map(String)).size).toBeGreaterThan(8);
+});
+
+test('an open line encloses nothing; a silhouette takes one colour', () => {
+  const open = ring(24, 8);
+  for (let y = 0; y < 24; y++) open.fill(0, (y * 24 + 12) * 4, (y * 24 + 16) * 4);
+  expect(colourIn(open, 24, new Rng(1))).toEqual(open);
+  const tinted = inOneColour(ring(24, 8), new Rng(1));
+  const inked = Array.from({ length: 24 * 24 }, (_, i) => [...tinted.subarray(4 * i, 4 * i + 4)]).filter(
+    p => p[3]! > 0,
+  );
+  expect(new Set(inked.map(String)).size).toBe(1);
+  expect(Math.max(...inked[0]!.slice(0, 3))).toBeGreaterThan(150);
 });

@@ -7,6 +7,7 @@
 import type { Rng } from '../../../core/index.ts';
 import type { RgbImage } from '../../../processor/index.ts';
 import type { Drawing } from './atlas.ts';
+import { colourIn, inOneColour } from './colour-in.ts';
 import type { Bend, Look, Painter, Placement } from './painter.ts';
 
 /** `keep` where the answer is a colour, or depends on it: no greyscale, no other hues, no line art. */
@@ -29,7 +30,7 @@ export function paintOne(painter: Painter, drawing: Drawing, rng: Rng, policy: C
   painter.start(calm && chance(rng, 0.8) ? () => [255, 255, 255] : randomBackground(rng));
   const placement = randomPlacement(rng, painter.side, calm ? CALM : WILD, !drawing.concept.oriented);
   const look = randomLook(rng, drawing, calm && chance(rng, 0.5) ? 'keep' : policy);
-  painter.add(drawing.pixels, sideOf(drawing), placement, look);
+  painter.add(inkedPixels(drawing, rng), sideOf(drawing), placement, look);
   return painter.finish(calm ? undefined : (pixels, side) => randomEffects(rng, pixels, side));
 }
 
@@ -61,6 +62,14 @@ export function gridPlacements(side: number, count: number, rng: Rng): Placement
     centerY: (Math.floor(index / 3) + 0.5) * cell + jitter(),
     ...{ width: size, height: size, angle: 0, flip: false },
   }));
+}
+
+/** Black drawings get colours more often than not: nobody is asked which. */
+function inkedPixels({ pixels, style }: Drawing, rng: Rng): Uint8Array {
+  if (style.kind !== 'ink') return pixels;
+  const kind = rng.uniform();
+  if (kind < 0.55) return colourIn(pixels, Math.sqrt(pixels.length / 4), rng);
+  return kind < 0.7 ? inOneColour(pixels, rng) : pixels;
 }
 
 function sideOf(drawing: Drawing): number {
@@ -114,11 +123,12 @@ function randomBackground(rng: Rng): Background {
   return height => [mix(0, height), mix(1, height), mix(2, height)];
 }
 
-/** Drawings that are black lines already get no more of them. */
+/** Drawings that are black lines already hardly get more of them. */
 function randomLook(rng: Rng, { concept, style }: Drawing, asked: ColourPolicy): Look {
   const policy = concept.colourBound ? 'keep' : asked;
-  const outline = style.kind === 'ink' || chance(rng, 0.4) ? 0 : chance(rng, 0.6) ? 1 : 2;
-  const lineArt = policy === 'free' && outline > 0 && chance(rng, 0.15);
+  const plain = chance(rng, style.kind === 'ink' ? 0.8 : 0.4);
+  const outline = plain ? 0 : chance(rng, 0.6) ? 1 : 2;
+  const lineArt = policy === 'free' && outline > 0 && style.kind !== 'ink' && chance(rng, 0.15);
   const levels = chance(rng, 0.3) ? { levels: 2 + rng.int(5) } : {};
   return { colours: randomColours(rng, policy), outline, lineArt, ...levels };
 }

@@ -13,8 +13,9 @@ import {
   selectConcepts,
 } from './concepts.ts';
 import { type FetchOptions, fetchPackages } from './fetch.ts';
-import { type IconSet, readIcons } from './icons.ts';
-import { NAMES_PACKAGE, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
+import { readEmojiFont } from './font.ts';
+import { type CodePoints, type IconSet, readIcons, readNamedIcons } from './icons.ts';
+import { EXTRA_STYLES, NAMES_PACKAGE, type Style, TEST_STYLE, TRAINING_STYLES } from './packages.ts';
 
 /** Side of the images unless another is asked for: that of the demo model, pixels. */
 export const IMAGE_SIZE = 60;
@@ -43,12 +44,18 @@ export async function openEmojiData(options: EmojiOptions = {}): Promise<EmojiDa
   if (!Number.isInteger(imageSize) || imageSize < 16 || imageSize > 512) {
     throw new LlavaError(`emoji data: expected an imageSize from 16 to 512, got ${imageSize}`);
   }
-  const { names, styles } = await openStyles(TRAINING_STYLES, options);
+  const { names, styles } = await openStyles([...TRAINING_STYLES, ...EXTRA_STYLES], options);
   const concepts = buildConcepts(names);
   const { signal, onProgress } = options;
   const folder = join(options.cacheDir ?? cacheFolder(), 'drawings');
   const drawings = await loadAtlas(listDrawings(concepts, styles), { folder, side: imageSize, signal, onProgress });
-  const taught = new Set(selectConcepts(concepts, options, [...styles.values()]));
+  const taught = new Set(
+    selectConcepts(
+      concepts,
+      options,
+      TRAINING_STYLES.map(style => styles.get(style)!),
+    ),
+  );
   const data = groupDrawings(concepts, drawings, imageSize);
   return { ...data, known: data.known.filter(concept => taught.has(concept)) };
 }
@@ -73,14 +80,25 @@ export async function openStyles(
   const folderOf = await fetchPackages([NAMES_PACKAGE, ...styles.map(style => style.package)], options);
   const names = await readNames(folderOf(NAMES_PACKAGE.name));
   const codePoints = codePointsOf(names);
+  const conceptCodes = new Map(buildConcepts(names).map(({ name, members }) => [name, members[0]!]));
   const sets = new Map<Style, IconSet>();
-  for (const style of styles) sets.set(style, await readIcons(folderOf(style.package.name), style.name, codePoints));
+  for (const style of styles)
+    sets.set(style, await readStyle(style, folderOf(style.package.name), codePoints, conceptCodes));
   return { names, styles: sets };
+}
+
+function readStyle({ name, form }: Style, folder: string, emoji: CodePoints, concepts: CodePoints): Promise<IconSet> {
+  if (form.kind === 'font') return readEmojiFont(folder, form.weight, new Set(emoji.values()));
+  if (form.kind === 'named') return readNamedIcons(folder, { style: name, suffix: form.suffix }, concepts);
+  return readIcons(folder, name, emoji);
 }
 
 /** Attribution lines for a model card, one for each style trained on, and for the one tested on. */
 export function attributions(): string[] {
   const line = ({ package: { name, version }, licence, author }: Style, use: string) =>
     `${name} ${version}: ${author}, ${licence} (${use})`;
-  return [...TRAINING_STYLES.map(style => line(style, 'training')), line(TEST_STYLE, 'test only')];
+  return [
+    ...[...TRAINING_STYLES, ...EXTRA_STYLES].map(style => line(style, 'training')),
+    line(TEST_STYLE, 'test only'),
+  ];
 }

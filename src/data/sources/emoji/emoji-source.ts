@@ -103,7 +103,7 @@ class SampleMaker {
   }
 
   #drawing(concept: Concept, rng: Rng): Drawing {
-    return rng.pick(this.#data.drawings[concept.id]!);
+    return pickDrawing(this.#data.drawings[concept.id]!, rng);
   }
 
   /** Another concept, of the same group in six of ten. */
@@ -117,7 +117,7 @@ class SampleMaker {
   }
 
   #instruct(concept: Concept, rng: Rng): Omit<Sample, 'id'> {
-    const kind = pickWeighted(this.#mixture, rng);
+    const kind = pickKind(this.#mixture, rng);
     if (kind === 'same') return this.#same(concept, rng);
     if (kind === 'count') return this.#count(concept, rng);
     if (kind === 'one') return this.#questions(concept, rng);
@@ -171,14 +171,31 @@ function turns(question: string, answer: string): Turn[] {
   ];
 }
 
-function pickWeighted(weights: Readonly<Record<InstructKind, number>>, rng: Rng): InstructKind {
-  const total = INSTRUCT_KINDS.reduce((sum, kind) => sum + weights[kind], 0);
-  let rest = rng.uniform() * total;
-  for (const kind of INSTRUCT_KINDS) {
-    rest -= weights[kind];
-    if (rest < 0) return kind;
+/** Icons that are not emoji come up less often: some concepts have more of them than of emoji. */
+const ICON_WEIGHT = 0.4;
+
+function pickDrawing(drawings: readonly Drawing[], rng: Rng): Drawing {
+  const weights = drawings.map(({ style }) => (style.form.kind === 'named' ? ICON_WEIGHT : 1));
+  return drawings[pickIndex(weights, rng)]!;
+}
+
+function pickKind(mixture: Readonly<Record<InstructKind, number>>, rng: Rng): InstructKind {
+  return INSTRUCT_KINDS[
+    pickIndex(
+      INSTRUCT_KINDS.map(kind => mixture[kind]),
+      rng,
+    )
+  ]!;
+}
+
+/** An index, each as often as its weight says. */
+function pickIndex(weights: readonly number[], rng: Rng): number {
+  let rest = rng.uniform() * weights.reduce((sum, weight) => sum + weight, 0);
+  for (const [index, weight] of weights.entries()) {
+    rest -= weight;
+    if (rest < 0) return index;
   }
-  return 'one';
+  return weights.length - 1;
 }
 
 /** Spreads (seed, index) over 32 bits, so that neighbouring indices and seeds give unrelated numbers (Murmur finalizer). */

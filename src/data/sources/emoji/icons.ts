@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LlavaError } from '../../../core/index.ts';
-import { MISNAMED, OLD_NAMES } from './old-names.ts';
+import { MISLEADING, MISNAMED, OLD_NAMES } from './old-names.ts';
 
 interface IconEntry {
   readonly body?: string;
@@ -62,6 +62,29 @@ export async function readIcons(folder: string, style: string, codePoints: CodeP
     }
   }
   return new Map([...found].map(([code, svgs]) => [code, [...svgs]]));
+}
+
+/**
+ * Reads the icons in `folder` whose name, with `suffix`, is that of a concept; numbers at its end tell variants apart.
+ * @param codes concept name → code points that stand for it
+ * @throws LlavaError when the folder holds no readable icons.json.
+ */
+export async function readNamedIcons(
+  folder: string,
+  { style, suffix }: { style: string; suffix: string },
+  codes: CodePoints,
+): Promise<IconSet> {
+  const file = await readIconFile(folder);
+  const loose = new Map([...codes].map(([name, code]) => [looseName(name), code]));
+  const found = new Map<string, string[]>();
+  for (const icon of Object.keys(file.icons)) {
+    if (!icon.endsWith(suffix)) continue;
+    const name = icon.slice(0, icon.length - suffix.length).replace(/-0?[1-9]$/, '');
+    const code = loose.get(looseName(name));
+    if (!code || MISLEADING.has(name) || MISNAMED.has(`${style}/${name}`)) continue;
+    found.set(code, [...(found.get(code) ?? []), iconSvg(file, icon)!]);
+  }
+  return found;
 }
 
 async function readIconFile(folder: string): Promise<IconFile> {

@@ -82,6 +82,71 @@ export const MISNAMED: ReadonlySet<string> = new Set([
   'fxemoji/fog', // white on nothing
   'fxemoji/heartblue', // half of it is missing
   'fxemoji/sunglasses', // a face
+  'icon-park/chicken', // roast
+  'icon-park-solid/chicken',
+  'mingcute/chicken',
+  'hugeicons/mouse', // of a computer, as in all sets below
+  ...['icon-park', 'icon-park-solid', 'ph', 'mingcute', 'tabler', 'lucide', 'mdi', 'solar'].map(set => `${set}/mouse`),
+  ...['streamline-color', 'streamline-cyber-color', 'carbon', 'iconoir'].map(set => `${set}/mouse`),
+  'icon-park/anchor', // a point of a curve
+  'icon-park-solid/anchor',
+  'carbon/anchor',
+  'hugeicons/keyboard', // a robot, a face
+  'icon-park/keyboard',
+  'icon-park-solid/keyboard',
+  'icon-park/seat', // a wheelchair
+  'icon-park-solid/seat',
+  'tabler/bow', // of an archer
+  'streamline-color/bow',
+  'icon-park/ring', // a circle of dots
+  'icon-park-solid/ring',
+  'mingcute/ring', // of a gymnast
+  'icon-park/label', // a bookmark
+  'icon-park-solid/label',
+  'carbon/label', // letters
+  'solar/lightning', // a charger
+  'streamline-color/inbox', // an envelope
+  'mdi/school', // a graduation cap
+  'tabler/school',
+  'mdi/hospital', // a cross
+  'game-icons/fountain', // a palm tree
+  'carbon/hotel', // a bed
+  'game-icons/flower', // a field of flowers
+  'hugeicons/earth', // globes with lines
+  'icon-park/earth',
+  'mingcute/earth',
+  'hugeicons/snow', // snowflakes
+  'mingcute/snow',
+  'tabler/snow',
+  'hugeicons/rain', // drops
+  'icon-park/clock', // a tick
+  'hugeicons/purse', // a wallet
+  'icon-park/fireworks', // a party popper
+  'icon-park-solid/fireworks',
+  'game-icons/bookmark', // a book
+  'carbon/tennis-ball', // a racket
+  'icon-park/trumpet', // a plug
+  'icon-park-solid/trumpet',
+  'carbon/package', // an arrow
+  'carbon/key', // letters
+  'carbon/map', // a pin
+  'game-icons/ice-cream', // a whole parlour
+]);
+
+/** Concepts whose names icon sets use for other things in most cases. */
+export const MISLEADING: ReadonlySet<string> = new Set([
+  ...[
+    'ram',
+    'wave',
+    'page',
+    'joker',
+    'station',
+    'half-moon',
+    'gibbous-moon',
+    'starry-night',
+    'paper-lantern',
+    'leaves',
+  ],
 ]);
 
 function parse(table: string): Map<string, string> {
