@@ -30,7 +30,7 @@ export interface EmojiSourceOptions {
   readonly seed?: number;
   /** Share of pictures of one thing that are little changed: easy ones, and the kind that is asked about. Default 0.5. */
   readonly calm?: number;
-  /** Shares of the kinds of `instruct` samples; `one` is one to four questions about one picture. */
+  /** Shares of the kinds of `instruct` samples; `one` is one to five questions about one picture. */
   readonly mixture?: Partial<Record<InstructKind, number>>;
 }
 
@@ -40,7 +40,7 @@ export const INSTRUCT_KINDS = ['one', 'same', 'count', 'text'] as const;
 /** One of {@link INSTRUCT_KINDS}. */
 export type InstructKind = (typeof INSTRUCT_KINDS)[number];
 
-const MIXTURE: Readonly<Record<InstructKind, number>> = { one: 0.7, same: 0.13, count: 0.12, text: 0.05 };
+const MIXTURE: Readonly<Record<InstructKind, number>> = { one: 0.72, same: 0.16, count: 0.08, text: 0.04 };
 
 /** Samples of one task. Throws {@link LlavaError} for options out of range. */
 export function emojiSource(data: EmojiData, options: EmojiSourceOptions): SampleSource {
@@ -124,18 +124,25 @@ class SampleMaker {
     return { images: [], conversations: turns(...textOnlyQuestion(concept, this.#other(concept, rng), rng)) };
   }
 
-  /** One to four questions, in any order, about one picture. */
+  /**
+   * One question about a picture, or one to five in any order. What is said before gives later answers away, so half of the
+   * pictures are asked about once, and most often whether they show this or that: the hardest to learn.
+   */
   #questions(concept: Concept, rng: Rng): Omit<Sample, 'id'> {
     const drawing = this.#drawing(concept, rng);
     const { colour } = drawing;
-    const [subject, yes] = rng.uniform() < 0.5 ? [concept, 'yes'] : [this.#other(concept, rng), 'no'];
+    const about = (subject: Concept): [string, string] => [
+      ask('yesno', rng, subject.name),
+      subject === concept ? 'yes' : 'no',
+    ];
     const all: [string, string][] = [
       [ask('name', rng), concept.name],
       [ask('group', rng), concept.group],
-      [ask('yesno', rng, subject.name), yes],
+      about(concept),
+      about(this.#other(concept, rng)),
       ...(colour ? [[ask('colour', rng), colour] as [string, string]] : []),
     ];
-    const chosen = rng.shuffle(all).slice(0, 1 + rng.int(all.length));
+    const chosen = rng.uniform() < 0.5 ? [rng.pick(all)] : rng.shuffle(all).slice(0, 1 + rng.int(all.length));
     const asksColour = chosen.some(([, answer]) => answer === colour);
     const image = this.#paint(drawing, rng, asksColour ? 'keep' : 'free');
     const conversations = chosen.flatMap(([question, answer], i) =>
