@@ -126,7 +126,12 @@ export function addGenerationOptions(command: Command): Command {
     .addOption(numberOption('--min-p', 'leave out tokens less likely than this part of the likeliest (default: 0)'))
     .addOption(numberOption('--repetition-penalty', 'above 1 avoids what was said before (default: 1)'))
     .addOption(numberOption('--seed', 'seed of the random draws (default: random)'))
-    .addOption(numberOption('--lookahead', 'tokens guessed at once from the text so far; same answer (default: 0)'))
+    .addOption(
+      numberOption(
+        '--lookahead',
+        'tokens guessed at once from the text so far; same answer but for ties that rounding decides (default: 0)',
+      ),
+    )
     .option('--stop <text>', 'end the answer before this text; may be given several times', collect);
 }
 
