@@ -17,8 +17,8 @@ export interface GenerationOptions extends SamplingOptions {
   /** Longest answer in tokens. Default 512; the model's context may end it sooner. */
   readonly maxTokens?: number;
   /**
-   * Tokens guessed at once from the text so far; they are computed together with the next one. The answer stays the same;
-   * long ones that quote the prompt or themselves come sooner. Default 0.
+   * Tokens guessed at once from the text so far; they are computed together with the next one. The answer stays the same but
+   * for ties that rounding decides (none in floats so far); long ones that quote the prompt or themselves come sooner. Default 0.
    */
   readonly lookahead?: number;
   /** The answer ends before the first of these texts. Default: those of the conversation template. */
