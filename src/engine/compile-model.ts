@@ -49,8 +49,9 @@ export interface CompiledModel {
 /** Compiles all graphs at once. */
 export async function compileModel(folder: ModelFolder, options: CompileModelOptions): Promise<CompiledModel> {
   const { kvCache = 'f32', signal, imageCache: cacheIn } = options;
-  const { decoder, vision } = modelGraphs(folder);
-  const parts = decoderPartGraphs(folder, kvCache, options.parts ?? partCount(decoder, options));
+  const { decoder, vision } = modelGraphs(folder, undefined, kvCache);
+  const count = options.parts ?? partCount(decoder, options);
+  const parts = count === 1 ? [decoder] : decoderPartGraphs(folder, kvCache, count);
   const graphs = vision ? [...parts, vision] : parts;
   paramSources(folder, graphs); // throws where weights are missing or misshapen, before any is computed
   const names = graphs.flatMap(graph => graph.params.map(({ name }) => name));
