@@ -35,11 +35,18 @@ export const MIXED_PLANS = {
 export type PlanName = WeightFormat | keyof typeof MIXED_PLANS;
 
 /** All names of plans. */
-export const PLAN_NAMES: readonly PlanName[] = [...WEIGHT_FORMATS, 'mixed8', 'mixed4'];
+export const PLAN_NAMES: readonly PlanName[] = [
+  ...WEIGHT_FORMATS,
+  ...(Object.keys(MIXED_PLANS) as (keyof typeof MIXED_PLANS)[]),
+];
 
 /** The plan of that name. */
 export function namedPlan(name: PlanName): Quantization {
-  return name === 'mixed8' || name === 'mixed4' ? MIXED_PLANS[name] : { format: name, exceptions: [] };
+  return isMixed(name) ? MIXED_PLANS[name] : { format: name, exceptions: [] };
+}
+
+function isMixed(name: PlanName): name is keyof typeof MIXED_PLANS {
+  return name in MIXED_PLANS;
 }
 
 /** Parses `{"format": …, "exceptions": {pattern: format, …}}`. `where` names the place in errors. */

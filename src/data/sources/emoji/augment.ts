@@ -65,10 +65,11 @@ export function gridPlacements(side: number, count: number, rng: Rng): Placement
 }
 
 /** Black drawings get colours more often than not: nobody is asked which. */
-function inkedPixels({ pixels, style }: Drawing, rng: Rng): Uint8Array {
+function inkedPixels(drawing: Drawing, rng: Rng): Uint8Array {
+  const { pixels, style } = drawing;
   if (style.kind !== 'ink') return pixels;
   const kind = rng.uniform();
-  if (kind < 0.55) return colourIn(pixels, Math.sqrt(pixels.length / 4), rng);
+  if (kind < 0.55) return colourIn(pixels, sideOf(drawing), rng);
   return kind < 0.7 ? inOneColour(pixels, rng) : pixels;
 }
 

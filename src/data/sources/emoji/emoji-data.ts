@@ -8,7 +8,6 @@ import {
   type Concept,
   type ConceptSelection,
   codePointsOf,
-  type EmojiNames,
   readNames,
   selectConcepts,
 } from './concepts.ts';
@@ -44,8 +43,7 @@ export async function openEmojiData(options: EmojiOptions = {}): Promise<EmojiDa
   if (!Number.isInteger(imageSize) || imageSize < 16 || imageSize > 512) {
     throw new LlavaError(`emoji data: expected an imageSize from 16 to 512, got ${imageSize}`);
   }
-  const { names, styles } = await openStyles([...TRAINING_STYLES, ...EXTRA_STYLES], options);
-  const concepts = buildConcepts(names);
+  const { concepts, styles } = await openStyles([...TRAINING_STYLES, ...EXTRA_STYLES], options);
   const { signal, onProgress } = options;
   const folder = join(options.cacheDir ?? cacheFolder(), 'drawings');
   const drawings = await loadAtlas(listDrawings(concepts, styles), { folder, side: imageSize, signal, onProgress });
@@ -72,19 +70,20 @@ export function groupDrawings(
   return { imageSize, concepts, known, drawings: byConcept };
 }
 
-/** Names and icon sets of some styles, fetched when they are not in the cache. */
+/** Concepts and icon sets of some styles, fetched when they are not in the cache. */
 export async function openStyles(
   styles: readonly Style[],
   options: FetchOptions,
-): Promise<{ names: EmojiNames; styles: ReadonlyMap<Style, IconSet> }> {
+): Promise<{ concepts: Concept[]; styles: ReadonlyMap<Style, IconSet> }> {
   const folderOf = await fetchPackages([NAMES_PACKAGE, ...styles.map(style => style.package)], options);
   const names = await readNames(folderOf(NAMES_PACKAGE.name));
   const codePoints = codePointsOf(names);
-  const conceptCodes = new Map(buildConcepts(names).map(({ name, members }) => [name, members[0]!]));
+  const concepts = buildConcepts(names);
+  const conceptCodes = new Map(concepts.map(({ name, members }) => [name, members[0]!]));
   const sets = new Map<Style, IconSet>();
   for (const style of styles)
     sets.set(style, await readStyle(style, folderOf(style.package.name), codePoints, conceptCodes));
-  return { names, styles: sets };
+  return { concepts, styles: sets };
 }
 
 function readStyle({ name, form }: Style, folder: string, emoji: CodePoints, concepts: CodePoints): Promise<IconSet> {

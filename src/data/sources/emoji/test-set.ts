@@ -8,7 +8,7 @@ import { Rng } from '../../../core/index.ts';
 import type { RgbImage } from '../../../processor/index.ts';
 import { gridPlacements } from './augment.ts';
 import { type Colour, mainColour } from './colour.ts';
-import { buildConcepts, type Concept, type ConceptSelection, selectConcepts } from './concepts.ts';
+import { type Concept, type ConceptSelection, selectConcepts } from './concepts.ts';
 import { IMAGE_SIZE, openStyles } from './emoji-data.ts';
 import type { FetchOptions } from './fetch.ts';
 import type { IconSet } from './icons.ts';
@@ -57,11 +57,11 @@ export async function emojiTest(options: EmojiTestOptions = {}): Promise<TestQue
   const seen = ['twemoji', 'noto', 'fluent-emoji-flat'].map(
     name => TRAINING_STYLES.find(style => style.name === name)!,
   );
-  const { names, styles } = await openStyles([TEST_STYLE, ...TRAINING_STYLES], options);
+  const { concepts, styles } = await openStyles([TEST_STYLE, ...TRAINING_STYLES], options);
   const training = TRAINING_STYLES.map(style => styles.get(style)!);
   const icons = seen.map(style => styles.get(style)!);
   return new TestMaker(
-    selectConcepts(buildConcepts(names), options, training),
+    selectConcepts(concepts, options, training),
     styles.get(TEST_STYLE)!,
     icons,
     options.imageSize ?? IMAGE_SIZE,
