@@ -17,7 +17,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 /** Runs the command, killed after `files` more files have come. Returns the exit code, null when killed. */
 function convert(target: string, more: number): Promise<number | null> {
-  const options = ['--to', 'original', '--dtype', 'f32', '--max-shard-size', '400KB'];
+  const options = ['--to', 'hf', '--dtype', 'f32', '--max-shard-size', '400KB'];
   const main = join(ROOT, 'dist/app/cli/main.js');
   const child = spawn(process.execPath, [main, 'convert', SOURCE, target, ...options], {
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -37,7 +37,7 @@ function convert(target: string, more: number): Promise<number | null> {
 
 test(`${KILLS} kills, then the whole model`, async () => {
   const [target, straight] = [join(root, 'target'), join(root, 'straight')];
-  await convertModel(SOURCE, straight, { to: 'original', dtype: 'f32', maxShardBytes: 400e3 });
+  await convertModel(SOURCE, straight, { to: 'hf', dtype: 'f32', maxShardBytes: 400e3 });
   const rng = new Rng(1);
   let killed = 0;
   for (let i = 0; i < KILLS; i++) {
