@@ -4,7 +4,14 @@ import { defineConfig } from 'vitest/config';
 const OFFLINE = { HF_HUB_OFFLINE: '1', HF_HUB_CACHE: '/nonexistent', HF_TOKEN: '' };
 
 const tier = (name: string, testTimeout: number) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, pool: 'forks' as const, env: OFFLINE },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout,
+    pool: 'forks' as const,
+    env: OFFLINE,
+    setupFiles: ['test/same-bytes.ts'],
+  },
 });
 
 /** One project per tier, named by what its tests need. `npm test` runs `tiny`. */
