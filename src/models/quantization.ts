@@ -45,6 +45,14 @@ export function namedPlan(name: PlanName): Quantization {
   return isMixed(name) ? MIXED_PLANS[name] : { format: name, exceptions: [] };
 }
 
+/** What a plan goes by: the mixed plan whose exceptions it begins with, else its form. */
+export function planName({ format, exceptions }: Quantization): PlanName {
+  const isPrefix = (plan: Quantization): boolean =>
+    plan.format === format &&
+    plan.exceptions.every(([pattern, own], i) => exceptions[i]?.[0] === pattern && exceptions[i][1] === own);
+  return PLAN_NAMES.find(name => isMixed(name) && isPrefix(MIXED_PLANS[name])) ?? format;
+}
+
 function isMixed(name: PlanName): name is keyof typeof MIXED_PLANS {
   return name in MIXED_PLANS;
 }

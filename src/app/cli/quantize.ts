@@ -12,6 +12,7 @@ import {
   PLAN_NAMES,
   type PlanName,
   parseQuantization,
+  planName,
   type Quantization,
 } from '../../models/index.ts';
 import type { Io } from './commands.ts';
@@ -79,7 +80,7 @@ async function quantize(name: string, target: string, values: QuantizeValues, io
     ...(calibration !== undefined && { calibration }),
     ...(values.mmproj !== undefined && { files: { mmproj: values.mmproj } }),
     onCalibration: (done, total) => bars.update('calibrate', done, total),
-    onProgress: (done, total) => bars.update(`quantize to ${quantization.format}`, done, total),
+    onProgress: (done, total) => bars.update(`quantize to ${planName(quantization)}`, done, total),
     signal: io.signal,
   });
   if (values.savePlan !== undefined) await writeJson(values.savePlan, formatQuantization(result.quantization));

@@ -14,7 +14,7 @@ import {
   rejectUnknownKeys,
   throwIfAborted,
 } from '../../core/index.ts';
-import { LAYOUTS, type Layout, projectorDepth, storedName } from '../../models/index.ts';
+import { LAYOUTS, type Layout, planName, projectorDepth, storedName } from '../../models/index.ts';
 import { byteLengthOf, readTensor, saveWeights, type TensorSource, type WeightEntry } from '../../weights/index.ts';
 import { exportOnnx } from '../export-onnx.ts';
 import { type FolderOptions, type ModelFolder, modelGraphs, openModelFolder, paramSources } from '../model-folder.ts';
@@ -138,7 +138,7 @@ function checkChoice(option: string, value: string, choices: readonly string[]):
 /** Throws where weights and configuration disagree, and for quantised weights. */
 function checkWeights(folder: ModelFolder): void {
   if (folder.quantization) {
-    throw new LlavaError(`${folder.folder}: expected float weights to convert, got ${folder.quantization.format}`);
+    throw new LlavaError(`${folder.folder}: expected float weights to convert, got ${planName(folder.quantization)}`);
   }
   const { decoder, vision } = modelGraphs(folder);
   paramSources(folder, vision ? [decoder, vision] : [decoder]);

@@ -5,7 +5,7 @@ import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { cacheFolder, LlavaError } from '../../core/index.ts';
-import { namedPlan, PLAN_NAMES, type PlanName, type Quantization } from '../../models/index.ts';
+import { namedPlan, PLAN_NAMES, type PlanName, planName, type Quantization } from '../../models/index.ts';
 import { readModelFiles } from '../model-folder.ts';
 import { MIGRATED_FORMATS } from './calibrate.ts';
 import { suitableFormat } from './cpu-features.ts';
@@ -30,9 +30,12 @@ export async function quantizedFolder(
   const { folder, quantization } = files;
   const { mmproj, visionTower } = options.files ?? {};
   const folders = [...files.folders, ...(mmproj === undefined ? [] : [mmproj])];
-  const name = choice === 'auto' ? (quantization?.format ?? suitableFormat()) : choice;
-  if ((quantization?.format ?? 'float') === name) return source;
-  if (quantization) throw new LlavaError(`${source}: expected float weights for ${name}, got ${quantization.format}`);
+  const stored = quantization ? planName(quantization) : 'float';
+  const name = choice === 'auto' ? (quantization ? stored : suitableFormat()) : choice;
+  if (stored === name) return source;
+  if (quantization) {
+    throw new LlavaError(`${source}: expected float weights, which ${name} is made from, got ${stored} already`);
+  }
   const plan = namedPlan(name);
   const listings = await Promise.all(folders.map(listFiles));
   const key = createHash('sha256')

@@ -12,7 +12,7 @@ import {
   throwIfAborted,
   toFloat32,
 } from '../../core/index.ts';
-import { formatPlan, formatQuantization, type Quantization, type WeightFormat } from '../../models/index.ts';
+import { formatPlan, formatQuantization, planName, type Quantization, type WeightFormat } from '../../models/index.ts';
 import {
   entrySource,
   readTensor,
@@ -74,7 +74,7 @@ export interface QuantizeResult {
 export async function quantizeModel(source: string, target: string, options: QuantizeOptions): Promise<QuantizeResult> {
   const folder = openModelFolder(source, options.files);
   if (folder.quantization) {
-    throw new LlavaError(`${source}: expected float weights, got ${folder.quantization.format} already`);
+    throw new LlavaError(`${source}: expected float weights, got ${planName(folder.quantization)} already`);
   }
   if (existsSync(target)) throw new LlavaError(`${target}: expected a new folder, got one that exists`);
   const layers = linearLayers(folder);

@@ -19,6 +19,7 @@ import {
   formatPlan,
   imageLayout,
   namedPlan,
+  type PlanName,
   parseLlavaConfig,
   type Quantization,
   type WeightFormat,
@@ -39,15 +40,15 @@ const source = join(root.path, 'source');
 const all = (format: WeightFormat): Quantization => ({ format, exceptions: [] });
 /** A copy of the tiny model, made once. */
 const copies = new Map<string, Promise<string>>();
-const copyAs = (format: WeightFormat): Promise<string> => {
-  const made = copies.get(format) ?? makeCopy(format);
-  copies.set(format, made);
+const copyAs = (plan: PlanName): Promise<string> => {
+  const made = copies.get(plan) ?? makeCopy(plan);
+  copies.set(plan, made);
   return made;
 };
 
-async function makeCopy(format: WeightFormat): Promise<string> {
-  const target = join(root.path, format);
-  await quantizeModel(source, target, { quantization: all(format) });
+async function makeCopy(plan: PlanName): Promise<string> {
+  const target = join(root.path, plan);
+  await quantizeModel(source, target, { quantization: namedPlan(plan) });
   return target;
 }
 
@@ -245,8 +246,7 @@ test('every linear layer of the graphs is found, with its sizes', () => {
 
 test('the mixed plans keep the layers that lose most in two bytes', async () => {
   const dtypes = async (plan: 'mixed8' | 'mixed4') => {
-    const folder = join(root.path, plan);
-    await quantizeModel(source, folder, { quantization: namedPlan(plan) });
+    const folder = await copyAs(plan);
     return { formats: linearFormats(folder), error: relativeError(await logitsIn(folder), float) };
   };
   const [mixed8, mixed4] = [await dtypes('mixed8'), await dtypes('mixed4')];
@@ -288,11 +288,40 @@ describe('option quant', () => {
     expect(quantization!.format).toBe(suitableFormat());
   });
 
-  test('takes a model that is stored so as it is, and refuses another form', async () => {
+  test('takes a model that is stored so as it is', async () => {
     const folder = await copyAs('w8a8');
     using model = await loadModel(folder, { threads: 1, quant: 'w8a8' });
     expect(model.name).toBe('source');
-    await expect(loadModel(folder, { quant: 'int4' })).rejects.toThrow('expected float weights for int4, got w8a8');
+  });
+
+  test.each<PlanName>(['w8a8', 'int4', 'mixed8', 'mixed4'])('%s is what it is asked for', async plan => {
+    const folder = await copyAs(plan);
+    expect(await quantizedFolder(folder, plan)).toBe(folder);
+    expect(await quantizedFolder(folder, 'auto')).toBe(folder);
+  });
+
+  test.each<[PlanName, PlanName]>([
+    ['w8a8', 'int4'],
+    ['w8a8', 'mixed8'],
+    ['mixed8', 'w8a8'],
+    ['mixed4', 'w8a16'],
+    ['int4', 'float'],
+  ])('%s is refused where %s is asked for', async (stored, wanted) => {
+    const folder = await copyAs(stored);
+    await expect(loadModel(folder, { quant: wanted })).rejects.toThrow(
+      `${folder}: expected float weights, which ${wanted} is made from, got ${stored} already`,
+    );
+  });
+
+  test('a plan with exceptions of its own goes by the name of its form', async () => {
+    const folder = join(root.path, 'own');
+    const exceptions = [['*.fc1', 'float']] as const;
+    await quantizeModel(source, folder, { quantization: { ...namedPlan('w8a8'), exceptions } });
+    expect(await quantizedFolder(folder, 'w8a8')).toBe(folder);
+    await quantizeModel(source, `${folder}-mixed`, {
+      quantization: { format: 'w8a8', exceptions: [...namedPlan('mixed8').exceptions, ...exceptions] },
+    });
+    expect(await quantizedFolder(`${folder}-mixed`, 'mixed8')).toBe(`${folder}-mixed`);
   });
 });
 
