@@ -92,15 +92,15 @@ function decoder(config: LlamaConfig, scope: Scope): Graph {
   const tokens = dim('T');
   const ids = input('input_ids', 'i64', [1, tokens]);
   const seen = cast(input('attention_mask', 'i64', [1, dim('S')]), 'f32');
-  const { hidden, present } = llamaDecoder(scope, llamaEmbed(scope, ids, config), config, {
+  const last = reshape(cast(sub(lengthOf(tokens), 1), 'i64'), [1]);
+  const { hidden, present } = llamaDecoder(scope, llamaEmbed(scope, ids, config), last, config, {
     kind: 'cached',
     past: pastInputs(config),
     lastPosition: cast(sub(reduceSum(seen, [1]), 1), 'i32'),
     totalLength: cast(reduceSum(seen, [0, 1]), 'i32'),
     tables: rotaryTables(config.contextLength, config),
   });
-  const last = reshape(cast(sub(lengthOf(tokens), 1), 'i64'), [1]);
-  const logits = reshape(llamaLogits(scope, hidden, last, config), [1, 1, config.vocabSize]);
+  const logits = reshape(llamaLogits(scope, hidden, config), [1, 1, config.vocabSize]);
   return buildGraph({ logits, ...cacheOutputs(present) });
 }
 

@@ -92,8 +92,8 @@ export function sequenceInputs(batch: Dim, tokens: Dim): SequenceInputs {
 /** Everything right of the vision tower: logits [R, vocabulary] and the extended cache. */
 function decode(scope: Scope, inputs: SequenceInputs, features: Value, config: LlamaConfig, context: AttentionContext) {
   const merged = mergeImageFeatures(llamaEmbed(scope, inputs.ids, config), features, inputs.source);
-  const { hidden, present } = llamaDecoder(scope, merged, config, context);
-  return { merged, present, logits: llamaLogits(scope, hidden, inputs.rows, config) };
+  const { hidden, present } = llamaDecoder(scope, merged, inputs.rows, config, context);
+  return { merged, present, logits: llamaLogits(scope, hidden, config) };
 }
 
 /** The learned vector that ends each row of a grid of tiles, [1, D]. */
@@ -166,11 +166,12 @@ function decoderPart(
   };
   const embeds =
     begin === 0 ? mergedEmbeds(scope, inputs, config) : input(`hidden.${begin}`, 'f32', hiddenShape(inputs, config));
-  const { hidden, present } = llamaBlocks(scope, embeds, config, context, { begin, end });
-  const made =
-    end < config.numHiddenLayers
-      ? { [`hidden.${end}`]: reshape(hidden, hiddenShape(inputs, config)) }
-      : { logits: llamaLogits(scope, llamaNorm(scope, hidden, config), inputs.rows, config) };
+  const isLast = end === config.numHiddenLayers;
+  const rows = isLast ? inputs.rows : undefined;
+  const { hidden, present } = llamaBlocks(scope, embeds, config, context, { begin, end, rows });
+  const made = isLast
+    ? { logits: llamaLogits(scope, llamaNorm(scope, hidden, config), config) }
+    : { [`hidden.${end}`]: reshape(hidden, hiddenShape(inputs, config)) };
   return buildGraph({ ...made, ...cacheOutputs(present, begin) });
 }
 
@@ -244,8 +245,9 @@ export function nameWholeTower(scope: Scope, pixels: Value, config: LlavaConfig)
 
 /** The training form of a language model alone: sequences in, logits [R, vocabulary] out. */
 export function llamaForward(scope: Scope, inputs: SequenceInputs, config: LlamaConfig): Value {
-  const { hidden } = llamaDecoder(scope, llamaEmbed(scope, inputs.ids, config), config, fullContext(config, inputs));
-  return llamaLogits(scope, hidden, inputs.rows, config);
+  const embeds = llamaEmbed(scope, inputs.ids, config);
+  const { hidden } = llamaDecoder(scope, embeds, inputs.rows, config, fullContext(config, inputs));
+  return llamaLogits(scope, hidden, config);
 }
 
 /**

@@ -50,23 +50,42 @@ export type AttentionContext =
       readonly tables: RotaryTables;
     };
 
+/** Which blocks are run, and what of the last one's output is wanted. */
+export interface BlockRange {
+  /** Default 0. */
+  readonly begin?: number;
+  /** Default: the number of layers. */
+  readonly end?: number;
+  /** i64 [R]: indices b·T + t of the positions that block end − 1 gives. Default: all. */
+  readonly rows?: Value | undefined;
+}
+
 /** Hidden states of the decoder and, with a cache, the extended cache of each layer. */
 export interface LlamaOutput {
-  /** [B·T, D] */
+  /** [B·T, D], or [R, D] where rows are chosen */
   readonly hidden: Value;
   readonly present: readonly KeyValuePair[];
 }
 
 /** Where a block stands: which tokens its rows are, and which of the layers it is. */
 interface Place {
-  /** [B, T]: rows are all tokens of all sequences, R = B·T */
+  /** [B, T]: rows are all tokens of all sequences */
   readonly sizes: readonly [Dim, Dim];
   readonly layer: number;
+  /** i64 [R]: the positions whose output is wanted; of all others only keys and values are needed. Default: all. */
+  readonly rows: Value | undefined;
 }
 
-function attention(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, { sizes, layer }: Place) {
+/** What each position takes from those it sees, before the output projection, [B·T, H·headDim]. */
+function selfAttention(
+  scope: Scope,
+  x: Value,
+  config: LlamaConfig,
+  context: AttentionContext,
+  { sizes, layer }: Place,
+) {
   const [batch, tokens] = sizes;
-  const { numAttentionHeads, numKeyValueHeads, headDim, hiddenSize } = config;
+  const { numAttentionHeads, numKeyValueHeads, headDim } = config;
   const bias = config.attentionBias;
   const project = (name: string, heads: number) =>
     reshape(linear(scope.at(name), x, heads * headDim, { bias }), [batch, tokens, heads * headDim]);
@@ -80,8 +99,7 @@ function attention(scope: Scope, x: Value, config: LlamaConfig, context: Attenti
           { query, key, value, ...context, ...context.tables, past: context.past[layer]! },
           { numHeads: numAttentionHeads, numKeyValueHeads, slidingWindow: layerWindow(config, layer) ?? -1 },
         );
-  const rows = reshape(output, [shapeSize([batch, tokens]), numAttentionHeads * headDim]);
-  return { output: linear(scope.at('o_proj'), rows, hiddenSize, { bias: config.outputBias }), present };
+  return { attended: reshape(output, [shapeSize([batch, tokens]), numAttentionHeads * headDim]), present };
 }
 
 function fullAttention(
@@ -107,14 +125,19 @@ function mlp(scope: Scope, x: Value, { intermediateSize, hiddenSize, hiddenAct, 
 }
 
 function block(scope: Scope, x: Value, config: LlamaConfig, context: AttentionContext, place: Place) {
-  const normed = rmsNorm(scope.at('input_layernorm'), x, config.rmsNormEps);
-  const attended = attention(scope.at('self_attn'), normed, config, context, place);
-  const h = add(x, attended.output);
-  const output = add(
-    h,
-    mlp(scope.at('mlp'), rmsNorm(scope.at('post_attention_layernorm'), h, config.rmsNormEps), config),
+  const { hiddenSize, rmsNormEps, outputBias: bias } = config;
+  const attention = scope.at('self_attn');
+  const { attended, present } = selfAttention(
+    attention,
+    rmsNorm(scope.at('input_layernorm'), x, rmsNormEps),
+    config,
+    context,
+    place,
   );
-  return { output, present: attended.present };
+  const wanted = (value: Value) => (place.rows ? gather(value, place.rows) : value);
+  const h = add(wanted(x), linear(attention.at('o_proj'), wanted(attended), hiddenSize, { bias }));
+  const output = add(h, mlp(scope.at('mlp'), rmsNorm(scope.at('post_attention_layernorm'), h, rmsNormEps), config));
+  return { output, present };
 }
 
 /** Embeddings of token ids, any shape [...] → [..., D]. `scope` is the causal model's. */
@@ -124,29 +147,36 @@ export function llamaEmbed(scope: Scope, ids: Value, config: LlamaConfig): Value
 
 /**
  * Blocks [begin, end) of the decoder on what the blocks before them make of embeddings, [B, T, D]; returns rows [B·T, D]. Only
- * attention cares which rows are of one sequence.
+ * attention cares which rows are of one sequence. After the last block's attention the positions nobody asks about are left out.
  */
 export function llamaBlocks(
   scope: Scope,
   embeds: Value,
   config: LlamaConfig,
   context: AttentionContext,
-  { begin = 0, end = config.numHiddenLayers }: { begin?: number; end?: number } = {},
+  { begin = 0, end = config.numHiddenLayers, rows }: BlockRange = {},
 ): LlamaOutput {
   const [batch, tokens, width] = embeds.shape as [Dim, Dim, number];
   let x = reshape(embeds, [shapeSize([batch, tokens]), width]);
   const present: KeyValuePair[] = [];
-  for (let i = begin; i < end; i++) {
-    const result = block(scope.at(`model.layers.${i}`), x, config, context, { sizes: [batch, tokens], layer: i });
+  for (let layer = begin; layer < end; layer++) {
+    const place = { sizes: [batch, tokens], layer, rows: layer === end - 1 ? rows : undefined } as const;
+    const result = block(scope.at(`model.layers.${layer}`), x, config, context, place);
     x = result.output;
     if (result.present) present.push(result.present);
   }
   return { hidden: x, present };
 }
 
-/** The decoder's blocks and final norm on embeddings [B, T, D] → rows [B·T, D]. */
-export function llamaDecoder(scope: Scope, embeds: Value, config: LlamaConfig, context: AttentionContext): LlamaOutput {
-  const { hidden, present } = llamaBlocks(scope, embeds, config, context);
+/** The decoder's blocks and final norm on embeddings [B, T, D] → the chosen rows [R, D]. */
+export function llamaDecoder(
+  scope: Scope,
+  embeds: Value,
+  rows: Value,
+  config: LlamaConfig,
+  context: AttentionContext,
+): LlamaOutput {
+  const { hidden, present } = llamaBlocks(scope, embeds, config, context, { rows });
   return { hidden: llamaNorm(scope, hidden, config), present };
 }
 
@@ -155,15 +185,14 @@ export function llamaNorm(scope: Scope, hidden: Value, config: LlamaConfig): Val
   return rmsNorm(scope.at('model.norm'), hidden, config.rmsNormEps);
 }
 
-/** Logits of chosen positions only: `rows` [R] are indices b·T + t into the hidden states [B·T, D] → [R, vocabulary]. */
-export function llamaLogits(scope: Scope, hidden: Value, rows: Value, config: LlamaConfig): Value {
-  const chosen = gather(hidden, rows);
+/** Logits of hidden states [R, D] → [R, vocabulary]. */
+export function llamaLogits(scope: Scope, hidden: Value, config: LlamaConfig): Value {
   const head = scope.at('lm_head');
   // A quantised head has weights of its own even where it is tied: the embedding's rows are looked up as floats.
   if (!config.tieWordEmbeddings || !isFloatFormat(head.weightFormat()))
-    return linear(head, chosen, config.vocabSize, { bias: false });
+    return linear(head, hidden, config.vocabSize, { bias: false });
   const table = scope.at('model.embed_tokens').param('weight', [config.vocabSize, config.hiddenSize]);
-  return matMul(chosen, table, { transB: true });
+  return matMul(hidden, table, { transB: true });
 }
 
 /** Types that keys and values are kept in: f16 takes half the memory. */
