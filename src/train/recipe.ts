@@ -64,14 +64,23 @@ export interface TokenizerSpec {
   readonly data: DataSpec | undefined;
 }
 
+/** A last model whose weights are the means of those of some stages' models. */
+export interface AverageSpec {
+  readonly name: string;
+  /** Names of stages. */
+  readonly of: readonly string[];
+}
+
 /** A whole recipe. */
 export interface Recipe {
   readonly name: string;
   readonly tokenizer: TokenizerSpec;
   readonly stages: readonly Stage[];
+  readonly average: AverageSpec | undefined;
 }
 
-const RECIPE_KEYS = ['name', 'tokenizer', 'stages', 'description'];
+const RECIPE_KEYS = ['name', 'tokenizer', 'stages', 'average', 'description'];
+const AVERAGE_KEYS = ['name', 'of'];
 const TOKENIZER_KEYS = ['path', 'vocabSize', 'lines', 'data'];
 const DATA_KEYS = ['source', 'weight', 'options'];
 const INIT_KEYS = ['all', 'vision', 'language'];
@@ -101,10 +110,31 @@ export function parseRecipe(json: unknown, where: string): Recipe {
     name: fields.string('name'),
     tokenizer: parseTokenizer(fields.object('tokenizer'), `${where}: tokenizer`),
     stages: stages.map((stage, i) => parseStage(stage, `${where}: stages[${i}]`)),
+    average: fields.optionalObject('average') && parseAverage(fields.object('average'), `${where}: average`),
   };
-  const names = recipe.stages.map(stage => stage.name);
-  if (new Set(names).size === names.length) return recipe;
+  checkNames(recipe, where);
+  return recipe;
+}
+
+function checkNames({ stages, average }: Recipe, where: string): void {
+  const names = stages.map(stage => stage.name);
+  const unknown = average?.of.find(name => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new LlavaError(`${where}: average: expected names of stages, ${names.join(', ')}, got ${unknown}`);
+  }
+  if (average) names.push(average.name);
+  if (new Set(names).size === names.length) return;
   throw new LlavaError(`${where}: expected stages with different names, got ${names.join(', ')}`);
+}
+
+function parseAverage(json: JsonObject, where: string): AverageSpec {
+  rejectUnknownKeys(where, json, AVERAGE_KEYS);
+  const fields = new Fields(json, where);
+  const of = list(json.of, `${where}: of`);
+  if (!of.every(name => typeof name === 'string')) {
+    throw new LlavaError(`${where}: of: expected names of stages, got ${JSON.stringify(of)}`);
+  }
+  return { name: fields.string('name'), of };
 }
 
 function list(value: unknown, where: string): readonly unknown[] {

@@ -75,7 +75,7 @@ class TerminalReporter implements TrainReporter {
     this.#bar!.update(record.step, `· loss ${this.#loss.toFixed(3)} · ${Math.round(this.#speed)} ${unit}/s`);
   }
 
-  stageEnded(stage: Stage, folder: string): void {
+  stageEnded(stage: Pick<Stage, 'name'>, folder: string): void {
     this.#bar?.[Symbol.dispose]();
     this.#bar = undefined;
     const loss = Number.isNaN(this.#loss) ? 'done before' : `loss ${this.#loss.toFixed(3)}`;

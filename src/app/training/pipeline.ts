@@ -12,6 +12,7 @@ import type { WeightedSource } from '../../data/index.ts';
 import { isLanguageConfig, type ModelConfig } from '../../models/index.ts';
 import type { Tokenizer } from '../../processor/index.ts';
 import {
+  type AverageSpec,
   createTrainer,
   decays,
   isTrained,
@@ -26,6 +27,7 @@ import {
   type UpdatedParam,
   warmupSteps,
 } from '../../train/index.ts';
+import { saveAverage } from './average.ts';
 import { stageBatches } from './batches.ts';
 import { initialWeights } from './initial-weights.ts';
 import { prepareTokenizer } from './recipe-tokenizer.ts';
@@ -40,12 +42,12 @@ export interface RunOptions {
   readonly openSources: (data: Stage['data']) => Promise<readonly WeightedSource[]>;
   readonly onStageStart?: (stage: Stage, startStep: number, parameters: { total: number; trained: number }) => void;
   readonly onStep?: (stage: Stage, record: StepRecord) => void;
-  readonly onStageEnd?: (stage: Stage, folder: string) => void;
+  readonly onStageEnd?: (stage: Pick<Stage, 'name'>, folder: string) => void;
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Runs the stages that are not done yet and returns the folder of the last. */
+/** Runs the stages that are not done yet and returns the folder of the last, or of their average. */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<string> {
   mkdirSync(options.output, { recursive: true });
   const tokenizer = await prepareTokenizer(recipe, options.output, options.openSources);
@@ -55,6 +57,17 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<st
     if (!existsSync(join(folder, 'config.json'))) await runStage(recipe, stage, folder, tokenizer, options);
     options.onStageEnd?.(stage, folder);
   }
+  return recipe.average ? await averageStages(recipe.average, options) : folder;
+}
+
+/** The stages' models are always averaged anew: it takes a moment, and one of them may have been trained again. */
+async function averageStages(average: AverageSpec, { output, onStageEnd }: RunOptions): Promise<string> {
+  const folder = join(output, average.name);
+  await saveAverage(
+    folder,
+    average.of.map(name => join(output, name)),
+  );
+  onStageEnd?.(average, folder);
   return folder;
 }
 

@@ -24,10 +24,10 @@ export interface TrainOptions {
 export interface TrainReporter {
   readonly stageStarted: (stage: Stage, startStep: number, parameters: { total: number; trained: number }) => void;
   readonly step: (stage: Stage, record: StepRecord) => void;
-  readonly stageEnded: (stage: Stage, folder: string) => void;
+  readonly stageEnded: (stage: Pick<Stage, 'name'>, folder: string) => void;
 }
 
-/** Runs the recipe and returns the folder of its last stage. */
+/** Runs the recipe and returns the folder of its last model. */
 export async function train(options: TrainOptions, reporter: TrainReporter): Promise<string> {
   const recipe = scaled(readRecipe(options.recipe), options.scale ?? 1);
   return runRecipe(recipe, {

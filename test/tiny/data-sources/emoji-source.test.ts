@@ -110,6 +110,16 @@ test('the mixture can be changed', () => {
   for (let i = 0; i < 50; i++) expect(NUMBERS).toContain((source.sample(i) as Sample).conversations[1]!.value);
 });
 
+test('a share of questions about colours alone can be asked for', () => {
+  const source = emojiSource(data, { task: 'instruct', mixture: { one: 0, colour: 1, same: 0, count: 0, text: 0 } });
+  for (let i = 0; i < 50; i++) {
+    const { images, conversations } = source.sample(i) as Sample;
+    expect(images).toHaveLength(1);
+    expect(conversations).toHaveLength(2);
+    expect(COLOURS).toContain(conversations[1]!.value);
+  }
+});
+
 test('options out of range are refused', () => {
   const open = (options: object) => () => emojiSource(data, { task: 'instruct', ...options });
   expect(open({ calm: 1.5 })).toThrow('emoji data: calm: expected a share from 0 to 1, got 1.5');

@@ -43,6 +43,13 @@ describe('errors', () => {
       withStage({ init: { visoin: 'clip' } }),
       'r.json: stages[0]: init: expected known options, got visoin (did you mean vision?)',
     ],
+    [{ ...recipe, average: { name: 'm', of: ['s', 't'] } }, 'r.json: average: expected names of stages, s, got t'],
+    [{ ...recipe, average: { name: 's', of: ['s'] } }, 'r.json: expected stages with different names, got s, s'],
+    [{ ...recipe, average: { name: 'm', of: [1] } }, 'r.json: average: of: expected names of stages, got [1]'],
+    [
+      { ...recipe, average: { name: 'm', of: [] } },
+      'r.json: average: of: expected a list with at least one entry, got []',
+    ],
     [null, 'r.json: expected an object, got null'],
   ])('%#', (json, message) => {
     expect(() => parseRecipe(json, 'r.json')).toThrow(message);

@@ -30,17 +30,17 @@ export interface EmojiSourceOptions {
   readonly seed?: number;
   /** Share of pictures of one thing that are little changed: easy ones, and the kind that is asked about. Default 0.5. */
   readonly calm?: number;
-  /** Shares of the kinds of `instruct` samples; `one` is one to five questions about one picture. */
+  /** Shares of the kinds of `instruct` samples; `one` is one to five questions about one picture, `colour` one about a colour. */
   readonly mixture?: Partial<Record<InstructKind, number>>;
 }
 
 /** Kinds of `instruct` samples. */
-export const INSTRUCT_KINDS = ['one', 'same', 'count', 'text'] as const;
+export const INSTRUCT_KINDS = ['one', 'colour', 'same', 'count', 'text'] as const;
 
 /** One of {@link INSTRUCT_KINDS}. */
 export type InstructKind = (typeof INSTRUCT_KINDS)[number];
 
-const MIXTURE: Readonly<Record<InstructKind, number>> = { one: 0.72, same: 0.16, count: 0.08, text: 0.04 };
+const MIXTURE: Readonly<Record<InstructKind, number>> = { one: 0.72, colour: 0, same: 0.16, count: 0.08, text: 0.04 };
 
 /** Samples of one task. Throws {@link LlavaError} for options out of range. */
 export function emojiSource(data: EmojiData, options: EmojiSourceOptions): SampleSource {
@@ -121,6 +121,7 @@ class SampleMaker {
     if (kind === 'same') return this.#same(concept, rng);
     if (kind === 'count') return this.#count(concept, rng);
     if (kind === 'one') return this.#questions(concept, rng);
+    if (kind === 'colour') return this.#colour(concept, rng);
     return { images: [], conversations: turns(...textOnlyQuestion(concept, this.#other(concept, rng), rng)) };
   }
 
@@ -149,6 +150,15 @@ class SampleMaker {
       turns(i === 0 ? `<image>\n${question}` : question, answer),
     );
     return { images: [image], conversations };
+  }
+
+  /** The colour of a drawing that has one: every other drawing is black. Of a concept without such, questions as ever. */
+  #colour(concept: Concept, rng: Rng): Omit<Sample, 'id'> {
+    const coloured = this.#data.drawings[concept.id]!.filter(({ colour }) => colour);
+    if (coloured.length === 0) return this.#questions(concept, rng);
+    const drawing = pickDrawing(coloured, rng);
+    const image = this.#paint(drawing, rng, 'keep');
+    return { images: [image], conversations: turns(`<image>\n${ask('colour', rng)}`, drawing.colour!) };
   }
 
   /** Two pictures: of one concept, where possible in two styles, or of two concepts. */
