@@ -1,7 +1,7 @@
 /** @file `llava train`: runs a recipe. */
 
 import { type Command, Option } from 'commander';
-import type { Stage, StepRecord } from '../../train/index.ts';
+import type { AverageSpec, Stage, StepRecord } from '../../train/index.ts';
 import type { TrainReporter } from '../training/train-command.ts';
 import type { Io } from './commands.ts';
 import { parseNumber } from './options.ts';
@@ -75,7 +75,7 @@ class TerminalReporter implements TrainReporter {
     this.#bar!.update(record.step, `· loss ${this.#loss.toFixed(3)} · ${Math.round(this.#speed)} ${unit}/s`);
   }
 
-  stageEnded(stage: Pick<Stage, 'name'>, folder: string): void {
+  stageEnded(stage: Stage, folder: string): void {
     this.#bar?.[Symbol.dispose]();
     this.#bar = undefined;
     const loss = Number.isNaN(this.#loss) ? 'done before' : `loss ${this.#loss.toFixed(3)}`;
@@ -83,6 +83,10 @@ class TerminalReporter implements TrainReporter {
     const losses = `${this.#truncated} examples were cut to maxLength, ${this.#skipped} left out without a target`;
     if (this.#truncated + this.#skipped > 0) this.#io.stderr.write(`${stage.name}: ${losses}\n`);
     this.#loss = Number.NaN;
+  }
+
+  averaged({ name, of }: AverageSpec, folder: string): void {
+    this.#io.stderr.write(`${name}: the average of ${of.join(', ')}, saved in ${folder}\n`);
   }
 }
 

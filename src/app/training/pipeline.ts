@@ -42,7 +42,8 @@ export interface RunOptions {
   readonly openSources: (data: Stage['data']) => Promise<readonly WeightedSource[]>;
   readonly onStageStart?: (stage: Stage, startStep: number, parameters: { total: number; trained: number }) => void;
   readonly onStep?: (stage: Stage, record: StepRecord) => void;
-  readonly onStageEnd?: (stage: Pick<Stage, 'name'>, folder: string) => void;
+  readonly onStageEnd?: (stage: Stage, folder: string) => void;
+  readonly onAverage?: (average: AverageSpec, folder: string) => void;
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
@@ -61,13 +62,13 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<st
 }
 
 /** The stages' models are always averaged anew: it takes a moment, and one of them may have been trained again. */
-async function averageStages(average: AverageSpec, { output, onStageEnd }: RunOptions): Promise<string> {
+async function averageStages(average: AverageSpec, { output, onAverage }: RunOptions): Promise<string> {
   const folder = join(output, average.name);
   await saveAverage(
     folder,
     average.of.map(name => join(output, name)),
   );
-  onStageEnd?.(average, folder);
+  onAverage?.(average, folder);
   return folder;
 }
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { parseRecipe, type Recipe, type Stage, type StepRecord } from '../../train/index.ts';
+import { type AverageSpec, parseRecipe, type Recipe, type Stage, type StepRecord } from '../../train/index.ts';
 import { parseJson } from '../../weights/index.ts';
 import { runRecipe } from './pipeline.ts';
 import { openSources } from './sources.ts';
@@ -24,7 +24,8 @@ export interface TrainOptions {
 export interface TrainReporter {
   readonly stageStarted: (stage: Stage, startStep: number, parameters: { total: number; trained: number }) => void;
   readonly step: (stage: Stage, record: StepRecord) => void;
-  readonly stageEnded: (stage: Pick<Stage, 'name'>, folder: string) => void;
+  readonly stageEnded: (stage: Stage, folder: string) => void;
+  readonly averaged: (average: AverageSpec, folder: string) => void;
 }
 
 /** Runs the recipe and returns the folder of its last model. */
@@ -36,6 +37,7 @@ export async function train(options: TrainOptions, reporter: TrainReporter): Pro
     onStageStart: (...event) => reporter.stageStarted(...event),
     onStep: (...event) => reporter.step(...event),
     onStageEnd: (...event) => reporter.stageEnded(...event),
+    onAverage: (...event) => reporter.averaged(...event),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });

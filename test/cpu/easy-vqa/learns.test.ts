@@ -20,6 +20,7 @@ test("easy-VQA's recipe, cut short, learns simple drawings from scratch and not 
     stageStarted: () => {},
     step: (_: unknown, { loss }: { loss: number }) => losses.push(loss),
     stageEnded: () => {},
+    averaged: () => {},
   };
   const model = await train({ recipe: RECIPE, data, output: join(folder.path, 'run'), scale: 0.15 }, reporter);
   expect(losses.every(Number.isFinite)).toBe(true);
