@@ -1,7 +1,7 @@
 /**
  * @file From a picture's pixels and 64 tokens of text to the logits of the first token, against PyTorch with transformers (scaled
  * dot-product attention, no graph of ours near it): LLaVA-1.5-7B's shapes, and LLaVA-1.6's for a picture of five tiles. The same
- * random weights, the same threads. The language model has 4 of 32 layers, so that PyTorch in f32 fits beside ours.
+ * random weights, the same threads. The language model has 8 of 32 layers, so that PyTorch in f32 fits beside ours.
  */
 
 import { quantizedFolder } from '../src/engine/index.ts';
@@ -22,7 +22,7 @@ import { alternate, progress, type Row, row } from './rows.ts';
 import { Worker } from './worker.ts';
 
 const THREADS = 2;
-const LAYERS = 4;
+const LAYERS = 8;
 const TEXT = 64;
 /** Forms of ours; `auto` is left out where it is one of the others. */
 const FORMS = ['w8a8', 'w8a16', 'auto'] as const;
