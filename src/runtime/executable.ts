@@ -12,45 +12,17 @@
  * once and keep the executable, since packing takes seconds per GB.
  */
 
-import { availableParallelism } from 'node:os';
-import { parse } from 'node:path';
-import { assert, type DType, type HostTensor } from '../core/index.ts';
+import type { DType, HostTensor } from '../core/index.ts';
 import type { OnnxModel } from '../graph/index.ts';
-import { type Api, callAsync, check, create, pointerArray } from './api.ts';
 import { Binding, type BindOptions, type DeviceTensors, type RunOptions } from './binding.ts';
+import { multipliesBytes, multipliesBytesExactly } from './byte-products.ts';
+import { type CompileOptions, createSession } from './create-session.ts';
 import { DeviceTensor } from './device-tensor.ts';
-import { appendDevice, checkDevice, type Device, deviceError } from './devices.ts';
+import { checkDevice, deviceError } from './devices.ts';
 import { OrtError } from './errors.ts';
-import { ort } from './library.ts';
 import { Session } from './session.ts';
 
-/** `GraphOptimizationLevel` of the C API. */
-const OPTIMIZATION = { none: 0, basic: 1, extended: 2, all: 99 } as const;
-const LOG_FATAL = 4;
-
-export interface CompileOptions {
-  /** Name in error messages. Default 'model'. */
-  readonly name?: string;
-  /** What computes; the processor helps out with what it cannot. Default 'cpu'. */
-  readonly device?: Device;
-  /** Threads of one run. Default: all cores the process may use. */
-  readonly threads?: number;
-  /** How far ONNX Runtime rewrites the graph. Default 'all'. */
-  readonly optimization?: keyof typeof OPTIMIZATION;
-  /**
-   * Threads busy-wait for work between nodes. Default true: 200 small nodes took 1.3 ms instead of 2.0 on 2 cores. But
-   * with 20 ms between runs it burned 24 ms of processor time for each instead of 3, so servers should say false. 'run': only
-   * until the end of a run, for executables that take turns.
-   */
-  readonly spinning?: boolean | 'run';
-  /**
-   * Rearrange weights for the kernels while loading. Default true. False leaves f32 weights in the mapped file (loads at
-   * once, memory is reclaimable page cache, about the same speed); quantised weights become several times slower.
-   */
-  readonly prepack?: boolean;
-  /** Root of external data locations. Default: the root of the working directory, '/' or on Windows its drive. */
-  readonly externalRoot?: string;
-}
+export type { CompileOptions };
 
 /** Tensors by input name; those in host memory are read in place, and must not change until the run has ended. */
 export type Feeds = Readonly<Record<string, DeviceTensor | HostTensor>>;
@@ -63,51 +35,12 @@ export async function compile(model: OnnxModel, options: CompileOptions = {}): P
   const { device = 'cpu' } = options;
   checkDevice(device);
   try {
-    return await compileOn(device, model, options);
+    const name = options.name ?? 'model';
+    const exactBytes = device !== 'cpu' || !multipliesBytes(model) || (await multipliesBytesExactly());
+    return new Executable(name, model, await createSession(model, { ...options, name, exactBytes }));
   } catch (error) {
     throw device === 'cpu' || !(error instanceof OrtError) ? error : deviceError(device, error);
   }
-}
-
-async function compileOn(device: Device, model: OnnxModel, options: CompileOptions): Promise<Executable> {
-  const { api, env } = ort();
-  const name = options.name ?? 'model';
-  const where = `compile(${name})`;
-  const { bytes } = model;
-  const sessionOptions = createSessionOptions(api, where, options);
-  const session = pointerArray([0n]);
-  try {
-    appendDevice(api, where, sessionOptions, device);
-    const parameters: Parameters<typeof api.CreateSessionFromArray> = [
-      env,
-      bytes,
-      bytes.length,
-      sessionOptions,
-      session,
-    ];
-    await callAsync(api, where, api.CreateSessionFromArray, parameters, session);
-  } finally {
-    api.ReleaseSessionOptions(sessionOptions);
-  }
-  return new Executable(name, model, session[0]!);
-}
-
-function createSessionOptions(api: Api, where: string, options: CompileOptions): bigint {
-  const threads = options.threads ?? availableParallelism();
-  assert(Number.isInteger(threads) && threads > 0, `${where}: threads ${threads}`);
-  const config = {
-    'session.model_external_initializers_file_folder_path': options.externalRoot ?? parse(process.cwd()).root,
-    'session.intra_op.allow_spinning': (options.spinning ?? true) ? '1' : '0',
-    'session.force_spinning_stop': options.spinning === 'run' ? '1' : '0',
-    'session.disable_prepacking': (options.prepack ?? true) ? '0' : '1',
-  };
-  const native = create(api, where, out => api.CreateSessionOptions(out));
-  check(api, where, api.SetIntraOpNumThreads(native, threads));
-  check(api, where, api.SetInterOpNumThreads(native, 1));
-  check(api, where, api.SetSessionGraphOptimizationLevel(native, OPTIMIZATION[options.optimization ?? 'all']));
-  check(api, where, api.SetSessionLogSeverityLevel(native, LOG_FATAL));
-  for (const [key, value] of Object.entries(config)) check(api, where, api.AddSessionConfigEntry(native, key, value));
-  return native;
 }
 
 /** A loaded model. */

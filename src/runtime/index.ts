@@ -1,4 +1,5 @@
 export { Binding, type BindOptions, type DeviceTensors, type RunOptions } from './binding.ts';
+export { multipliesBytesExactly } from './byte-products.ts';
 export { type BoundProgram, chain, type Program } from './chain.ts';
 export { type DeviceState, deviceStates } from './device-states.ts';
 export { DeviceTensor } from './device-tensor.ts';

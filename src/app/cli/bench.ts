@@ -73,7 +73,7 @@ async function bench(values: BenchValues, io: Io): Promise<void> {
 async function syntheticFolder(file: string, choice: QuantChoice = 'float'): Promise<string> {
   const { createHash } = await import('node:crypto');
   const { suitableFormat, writeSyntheticModel } = await import('../../engine/index.ts');
-  const plan = choice === 'auto' ? suitableFormat() : choice;
+  const plan = choice === 'auto' ? await suitableFormat() : choice;
   const { readJson } = await import('../../weights/index.ts');
   const json = readJson(file, "a model's configuration") as JsonObject;
   const key = createHash('sha256')

@@ -8,8 +8,8 @@ import { cacheFolder, LlavaError } from '../../core/index.ts';
 import { namedPlan, PLAN_NAMES, type PlanName, planName, type Quantization } from '../../models/index.ts';
 import { readModelFiles } from '../model-folder.ts';
 import { MIGRATED_FORMATS } from './calibrate.ts';
-import { suitableFormat } from './cpu-features.ts';
 import { type QuantizeOptions, quantizeModel } from './quantize.ts';
+import { suitableFormat } from './suitable-format.ts';
 
 /** A form of the weights, a mixed plan, or `auto`: as they are stored if that is no float form, else what suits the processor. */
 export type QuantChoice = PlanName | 'auto';
@@ -31,7 +31,7 @@ export async function quantizedFolder(
   const { mmproj, visionTower } = options.files ?? {};
   const folders = [...files.folders, ...(mmproj === undefined ? [] : [mmproj])];
   const stored = quantization ? planName(quantization) : 'float';
-  const name = choice === 'auto' ? (quantization ? stored : suitableFormat()) : choice;
+  const name = choice === 'auto' ? (quantization ? stored : await suitableFormat()) : choice;
   if (stored === name) return source;
   if (quantization) {
     throw new LlavaError(`${source}: expected float weights, which ${name} is made from, got ${stored} already`);
