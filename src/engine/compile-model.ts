@@ -6,7 +6,7 @@
 
 import { availableParallelism } from 'node:os';
 import { dtypeSize, sizeOf } from '../core/index.ts';
-import { emitOnnx, type Graph, type ParamSource, type Port } from '../graph/index.ts';
+import { emitOnnx, type Graph, inPrecision, type ParamSource, type Port, type Precision } from '../graph/index.ts';
 import type { CacheType } from '../models/index.ts';
 import {
   type CompileOptions,
@@ -31,6 +31,9 @@ const MAX_PARTS = 3;
 export interface CompileModelOptions {
   readonly threads?: number;
   readonly device?: Device;
+  /** Default: f32 on the processor, f16 on other devices. */
+  readonly precision?: Precision;
+  /** Default: as the precision. */
   readonly kvCache?: CacheType;
   readonly imageCache?: string | boolean;
   /** Parts of the decoder. Default: one, or as many as there are threads, up to three, for a large one. */
@@ -48,10 +51,8 @@ export interface CompiledModel {
 
 /** Compiles all graphs at once. */
 export async function compileModel(folder: ModelFolder, options: CompileModelOptions): Promise<CompiledModel> {
-  const { kvCache = 'f32', signal, imageCache: cacheIn } = options;
-  const { decoder, vision } = modelGraphs(folder, undefined, kvCache);
-  const count = options.parts ?? partCount(decoder, options);
-  const parts = count === 1 ? [decoder] : decoderPartGraphs(folder, kvCache, count);
+  const { signal, imageCache: cacheIn } = options;
+  const { vision, parts } = graphsFor(folder, options);
   const graphs = vision ? [...parts, vision] : parts;
   paramSources(folder, graphs); // throws where weights are missing or misshapen, before any is computed
   const names = graphs.flatMap(graph => graph.params.map(({ name }) => name));
@@ -71,6 +72,16 @@ export async function compileModel(folder: ModelFolder, options: CompileModelOpt
     ),
   );
   return { decoder: chain(decoders.map(part => part!)), vision: tower, imageCache };
+}
+
+/** The vision tower, if there is one, and the parts of the decoder, in the precision that the options say. */
+function graphsFor(folder: ModelFolder, options: CompileModelOptions) {
+  const { device = 'cpu' } = options;
+  const { precision = device === 'cpu' ? 'f32' : 'f16', kvCache = precision } = options;
+  const { decoder, vision } = modelGraphs(folder, undefined, kvCache);
+  const count = options.parts ?? partCount(decoder, options);
+  const parts = count === 1 ? [decoder] : decoderPartGraphs(folder, kvCache, count);
+  return { vision: vision && inPrecision(vision, precision), parts: parts.map(part => inPrecision(part, precision)) };
 }
 
 /** Frees all of it. */

@@ -1,3 +1,4 @@
+export { PRECISIONS, type Precision } from '../graph/index.ts';
 export { arrangeFeatures } from './arrange-features.ts';
 export * from './config/index.ts';
 export { Fields, type JsonObject } from './fields.ts';

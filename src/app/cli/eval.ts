@@ -4,23 +4,28 @@ import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
-import type { Llava, QuantChoice } from '../../engine/index.ts';
+import type { Llava } from '../../engine/index.ts';
 import type { EvalQuestion, EvalReport, EvalRow, RowFile, Tally } from '../../eval/index.ts';
 import type { Io } from './commands.ts';
 import { loadLlava, MODEL_NAME, modelFolder } from './model-name.ts';
-import { loadOptions, parseNumber, quantOption } from './options.ts';
+import {
+  deviceOption,
+  kvOption,
+  loadOptions,
+  type ModelValues,
+  parseNumber,
+  precisionOption,
+  quantOption,
+} from './options.ts';
 import { ProgressBar } from './progress.ts';
 
-interface EvalValues {
+interface EvalValues extends Pick<ModelValues, 'quant' | 'kv' | 'device' | 'precision' | 'threads' | 'template'> {
   readonly task: string;
   readonly data?: string;
   readonly limit?: number;
   readonly textOnly?: boolean;
   readonly json?: boolean;
   readonly output?: string;
-  readonly template?: string;
-  readonly quant?: QuantChoice;
-  readonly threads?: number;
 }
 
 export function define(command: Command, io: Io): void {
@@ -34,6 +39,9 @@ export function define(command: Command, io: Io): void {
     .option('--output <file>', 'write one row a question (JSON Lines); an existing file is continued')
     .option('--template <name>', "conversation template or .jinja file (default: the model's own)")
     .addOption(quantOption())
+    .addOption(kvOption())
+    .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .action((model: string, values: EvalValues) => evalModel(model, values, io));
 }

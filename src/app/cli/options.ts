@@ -4,7 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { LlavaError } from '../../core/index.ts';
 import type { AskOptions, LoadOptions, QuantChoice } from '../../engine/index.ts';
-import { CACHE_TYPES, type CacheType, COMPAT_NAMES, type Compat, PLAN_NAMES } from '../../models/index.ts';
+import {
+  CACHE_TYPES,
+  type CacheType,
+  COMPAT_NAMES,
+  type Compat,
+  PLAN_NAMES,
+  PRECISIONS,
+  type Precision,
+} from '../../models/index.ts';
 import { DEVICES, type Device } from '../../runtime/index.ts';
 import { MODEL_NAME } from './model-name.ts';
 
@@ -20,6 +28,7 @@ export interface ModelValues {
   readonly visionTower?: string;
   readonly modelBase?: string;
   readonly device?: Device;
+  readonly precision?: Precision;
   readonly threads?: number;
   readonly quant?: QuantChoice;
   readonly kv?: CacheType;
@@ -79,9 +88,20 @@ export function modelBaseOption(): Option {
 export function kvOption(): Option {
   const option = new Option(
     '--kv <type>',
-    'type that keys and values are kept in; f16 takes half the memory (default: f32)',
+    'type that keys and values are kept in; f16 takes half the memory (default: f32, on devices f16)',
   );
   return option.choices(CACHE_TYPES);
+}
+
+/** `--device`. */
+export function deviceOption(): Option {
+  return new Option('--device <name>', 'what computes (default: cpu); see llava info --devices').choices(DEVICES);
+}
+
+/** `--precision`. */
+export function precisionOption(): Option {
+  const option = new Option('--precision <type>', 'what numbers it is computed in (default: f32, on devices f16)');
+  return option.choices(PRECISIONS);
 }
 
 /** Form of the weights. */
@@ -110,7 +130,8 @@ export function addModelOptions(command: Command): Command {
     .addOption(quantOption())
     .addOption(kvOption())
     .option('--image-cache [folder]', "keep features of images on disk (default: off; folder: the library's cache)")
-    .addOption(new Option('--device <name>', 'what computes (default: cpu); see llava info --devices').choices(DEVICES))
+    .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(numberOption('--threads', 'threads of the computation (default: all cores)'))
     .addOption(numberOption('--max-pixels', 'largest image, width × height (default: 100000000)'))
     .addOption(numberOption('--max-side', 'largest side of an image, pixels (default: 65535)'));
@@ -137,7 +158,7 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-  { mmproj, template, compat, visionTower, modelBase, device, threads, quant, kv, imageCache }: ModelValues,
+  { mmproj, template, compat, visionTower, modelBase, device, precision, threads, quant, kv, imageCache }: ModelValues,
   signal: AbortSignal,
 ): LoadOptions {
   return {
@@ -151,6 +172,7 @@ export function loadOptions(
     ...(kv && { kvCache: kv }),
     ...(imageCache !== undefined && { imageCache }),
     ...(device && { device }),
+    ...(precision && { precision }),
     ...(threads !== undefined && { threads }),
   };
 }

@@ -24,7 +24,7 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
       query.shape.length === 3 && pastKey.shape.length === 4 && operandsFit(inputs, attrs),
       'groupQueryAttention',
       `query [B, T, ${attrs.numHeads}·D], keys and values [B, T, ${attrs.numKeyValueHeads}·D] and past ones ` +
-        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 8, i32 [B] and [], tables [P, D/2], all f32 but for past ones, f32 or f16`,
+        `[B, ${attrs.numKeyValueHeads}, P, D], D a multiple of 8, i32 [B] and [], tables [P, D/2], all of one type but for past ones, that or f16`,
       inputs,
     );
     const present = { dtype: pastKey.dtype, shape: pastKey.shape };
@@ -34,8 +34,8 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
   emit: c => {
     const { numHeads, numKeyValueHeads, slidingWindow } = c.attrs;
     const { dtype, shape } = c.inputTypes[3]!;
-    const inHalf = dtype === 'f16';
-    const rotatesInside = !inHalf && (shape[3] as number) % ROTATED_WIDTH === 0;
+    const rounds = dtype !== c.inputTypes[0]!.dtype;
+    const rotatesInside = !rounds && (shape[3] as number) % ROTATED_WIDTH === 0;
     const attributes = {
       num_heads: numHeads,
       kv_num_heads: numKeyValueHeads,
@@ -43,7 +43,7 @@ const applyGroupQueryAttention = defineOp<GroupQueryAttentionAttrs>({
       local_window_size: slidingWindow,
     };
     const inputs = rotatesInside ? c.inputs : rotatedBefore(c);
-    if (!inHalf)
+    if (!rounds)
       return void c.node('GroupQueryAttention', inputs, { domain: MICROSOFT, attributes, outputs: c.outputs });
     const halves = inputs.map((x, i) => (i < 3 ? castTo(c, x, 'f16') : x));
     const outputs = [`${c.outputs[0]}:half`, ...c.outputs.slice(1)];

@@ -6,6 +6,7 @@
  * of the processor's integer products.
  */
 
+import { isFloat } from '../../core/index.ts';
 import { addDims, type Dim, sameDim, sameShape } from '../dim.ts';
 import { defineOp, type EmitContext, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
@@ -140,11 +141,11 @@ const applyBlockMatMul = defineOp<BlockMatMulAttrs>({
     const [x, packed, scale, zero] = inputs as [TensorType, TensorType, TensorType, TensorType | undefined];
     const [rows, blocks, bytes] = packed.shape;
     const fits =
-      x.dtype === 'f32' &&
+      isFloat(x.dtype) &&
       x.shape.length >= 2 &&
       packed.dtype === 'u8' &&
       packed.shape.length === 3 &&
-      scale.dtype === 'f32' &&
+      scale.dtype === x.dtype &&
       scale.shape.length === 2 &&
       bytes === (blockSize * bits) / 8 &&
       x.shape.at(-1) === (blocks as number) * blockSize &&
@@ -152,9 +153,9 @@ const applyBlockMatMul = defineOp<BlockMatMulAttrs>({
       scale.shape[1] === blocks &&
       (zero === undefined ||
         (zero.dtype === 'u8' && sameShape(zero.shape, [rows!, zeroBytes(blocks as number, bits)])));
-    const expected = `f32 [R, K], u8 [N, G, ${(blockSize * bits) / 8}], f32 [N, G] and u8 [N, ⌈G·${bits}/8⌉] or none, G·${blockSize} = K`;
+    const expected = `floats [R, K], u8 [N, G, ${(blockSize * bits) / 8}], [N, G] of the same type and u8 [N, ⌈G·${bits}/8⌉] or none, G·${blockSize} = K`;
     expectOperands(fits, 'blockMatMul', expected, inputs);
-    return [{ dtype: 'f32', shape: [...x.shape.slice(0, -1), rows!] }];
+    return [{ dtype: x.dtype, shape: [...x.shape.slice(0, -1), rows!] }];
   },
   grad: 'not differentiable',
   emit: c => {
@@ -179,15 +180,15 @@ export function zeroBytes(blocks: number, bits: 4 | 8): number {
 export interface BlockWeights {
   /** u8 [N, G, blockSize·bits/8] */
   readonly packed: Value;
-  /** f32 [N, G] */
+  /** f32 or f16 [N, G] */
   readonly scale: Value;
   /** u8 [N, {@link zeroBytes}(G)]: codes of 0. Default: all 2^(bits−1). */
   readonly zero?: Value;
 }
 
 /**
- * @param x f32 [..., K]
- * @returns f32 [..., N]
+ * @param x f32 or f16 [..., K], the scales of the same type
+ * @returns [..., N] of that type
  */
 export function blockMatMul(x: Value, { packed, scale, zero }: BlockWeights, attrs: BlockMatMulAttrs): Value {
   return applyBlockMatMul([x, packed, scale, ...(zero ? [zero] : [])], attrs)[0]!;
