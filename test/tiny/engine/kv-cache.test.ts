@@ -2,10 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { hostTensor, LlavaError } from '../../../src/core/index.ts';
-import { describeModel, Llava, type LoadOptions, loadModel, type Sequence } from '../../../src/engine/index.ts';
+import { describeModel, type LoadOptions, loadModel, type Sequence } from '../../../src/engine/index.ts';
 import { parseLlavaConfig } from '../../../src/models/index.ts';
+import { answer } from './outcome.ts';
 import { randomIds } from './subject.ts';
-import { relativeError, TINY_JSON, temporaryFolder, tinyImage, tinyWeights, writeTinyModel } from './tiny-model.ts';
+import { relativeError, TINY_JSON, temporaryFolder, tinyWeights, writeTinyModel } from './tiny-model.ts';
 
 const IDS = randomIds(40, 3);
 const { text_config } = TINY_JSON;
@@ -50,11 +51,7 @@ describe.each(FAMILIES)('%s', (_name, json) => {
 test('an answer about a picture is the same', async () => {
   using folder = temporaryFolder();
   await writeTinyModel(folder.path);
-  const ask = async (options: LoadOptions) => {
-    using model = await Llava.load(folder.path, { threads: 1, ...options });
-    return await model.ask('what is in this picture', { image: tinyImage(1), maxTokens: 12 });
-  };
-  expect(await ask({ kvCache: 'f16' })).toBe(await ask({ kvCache: 'f32' }));
+  expect(await answer(folder.path, { kvCache: 'f16' })).toBe(await answer(folder.path, { kvCache: 'f32' }));
 });
 
 test('the memory foretold for the cache is half', async () => {

@@ -1,9 +1,9 @@
 /** @file All that a tiny model computes of a picture and a text, to compare ways of loading it. */
 
-import { encodableImage, type LoadOptions, loadModel } from '../../../src/engine/index.ts';
+import { encodableImage, Llava, type LoadOptions, loadModel } from '../../../src/engine/index.ts';
 import { imageLayout, type LlavaConfig } from '../../../src/models/index.ts';
 import { randomIds } from './subject.ts';
-import { tinyPixels } from './tiny-model.ts';
+import { tinyImage, tinyPixels } from './tiny-model.ts';
 
 /** Features of a picture, then logits after it and text, read in two parts, and after each of three tokens. */
 export async function outcome(folder: string, options: LoadOptions): Promise<number[][]> {
@@ -17,4 +17,10 @@ export async function outcome(folder: string, options: LoadOptions): Promise<num
   for (const length of [20, 40]) made.push(Array.from(await sequence.read({ ids: ids.slice(0, length), images })));
   for (const id of [7, 8, 9]) made.push(Array.from(await sequence.append(id)));
   return made;
+}
+
+/** A greedy answer about a picture. */
+export async function answer(folder: string, options: LoadOptions): Promise<string> {
+  using model = await Llava.load(folder, { threads: 1, ...options });
+  return await model.ask('what is in this picture', { image: tinyImage(1), maxTokens: 12 });
 }

@@ -1,19 +1,11 @@
 /** @file Models computed in f16, as on devices: near those in f32, in every form, with the same answers. */
 
 import { describe, expect, test } from 'vitest';
-import { Llava, type LoadOptions, loadModel, quantizeModel } from '../../../src/engine/index.ts';
+import { type LoadOptions, loadModel, quantizeModel } from '../../../src/engine/index.ts';
 import { inPrecision } from '../../../src/graph/index.ts';
 import { decoderGraph, parseLlavaConfig, visionGraph } from '../../../src/models/index.ts';
-import { outcome } from './outcome.ts';
-import {
-  relativeError,
-  TINY_CONFIG,
-  TINY_JSON,
-  temporaryFolder,
-  tinyImage,
-  tinyWeights,
-  writeTinyModel,
-} from './tiny-model.ts';
+import { answer, outcome } from './outcome.ts';
+import { relativeError, TINY_CONFIG, TINY_JSON, temporaryFolder, tinyWeights, writeTinyModel } from './tiny-model.ts';
 
 const { text_config, vision_config } = TINY_JSON;
 
@@ -64,11 +56,7 @@ test.each(['int4', 'int8', 'w8a8', 'w8a16'] as const)('weights in %s', async for
 test('an answer about a picture is the same', async () => {
   using folder = temporaryFolder();
   await writeTinyModel(folder.path);
-  const ask = async (options: LoadOptions) => {
-    using model = await Llava.load(folder.path, { threads: 1, ...options });
-    return await model.ask('what is in this picture', { image: tinyImage(1), maxTokens: 12 });
-  };
-  expect(await ask({ precision: 'f16' })).toBe(await ask({}));
+  expect(await answer(folder.path, { precision: 'f16' })).toBe(await answer(folder.path, {}));
 });
 
 test('weights, keys and values are f16; what is fed and given is not', () => {
