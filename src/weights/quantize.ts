@@ -45,7 +45,10 @@ export interface WordMatrix extends QuantizedMatrix {
 /** Largest code of 16 bits whose high byte, rounded, is at most 127. */
 const WORD_LEVELS = 127 * 256;
 
-/** [N, K] → two bytes i8 [K, N] of each weight, with the scale of each row. */
+/**
+ * [N, K] → two bytes i8 [K, N] of each weight, with the scale of each row. No byte is −128: two products of it by −128 do not fit
+ * the 16 bits in which arm64 processors without dot products add them.
+ */
 export function quantizeWordsOf(matrix: HostTensor): WordMatrix {
   const [outputs, inputs] = matrixShape(matrix);
   const scale = rowScale(matrix, WORD_LEVELS);
@@ -57,7 +60,7 @@ export function quantizeWordsOf(matrix: HostTensor): WordMatrix {
     for (const end = i + inputs; i < end; i++) {
       const word = Math.round(data[i]! * inverse);
       codes[i] = (word + 128) >> 8;
-      low[i] = word - 256 * codes[i]!;
+      low[i] = Math.max(word - 256 * codes[i]!, -127);
     }
   }
   return { codes: transposed(codes, outputs, inputs), low: transposed(low, outputs, inputs), scale };

@@ -48,8 +48,8 @@ async function products(executable: Executable, rows: number): Promise<number[]>
 
 describe.each<[string, (i: number) => number]>([
   ['127', () => 127],
-  ['−128', () => -128],
-  ['both', i => (i % 3 === 0 ? -128 : 127)],
+  ['−127', () => -127],
+  ['both', i => (i % 3 === 0 ? -127 : 127)],
 ])('weights of %s', (_name, at) => {
   const weight = Int8Array.from({ length: INPUTS * OUTPUTS }, (_, i) => at(i));
 
