@@ -10,6 +10,7 @@ import { isFloat } from '../../core/index.ts';
 import { addDims, type Dim, sameDim, sameShape } from '../dim.ts';
 import { defineOp, type EmitContext, expectOperands } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
+import { ONNX_DTYPE } from './elementwise.ts';
 
 const MICROSOFT = 'com.microsoft';
 const ZERO_POINT = 128;
@@ -72,9 +73,13 @@ function emitTwoByteCodes(c: EmitContext<QuantizeRowsAttrs>, scale: string, outp
 const flatScale = (c: EmitContext<QuantizeRowsAttrs>, scale: string): string =>
   c.node('Reshape', [scale, c.ints([-1])]);
 
-/** One zero point for each row. Made from the sizes alone, so that ONNX Runtime makes it once for a whole model. */
+/**
+ * One zero point for each row. Made from the sizes alone, so that ONNX Runtime makes it once for a whole model. Floats become bytes,
+ * since WebGPU takes Expand of bytes upon itself and then cannot do it.
+ */
 function zeroPoints(c: EmitContext<QuantizeRowsAttrs>): string {
-  return c.node('Expand', [c.scalar(ZERO_POINT, 'u8'), c.dims([c.inputTypes[0]!.shape[0]!])]);
+  const floats = c.node('Expand', [c.scalar(ZERO_POINT, 'f32'), c.dims([c.inputTypes[0]!.shape[0]!])]);
+  return c.node('Cast', [floats], { attributes: { to: ONNX_DTYPE.u8 } });
 }
 
 /** Rows of activations as codes, and what one step of a code is worth. */
