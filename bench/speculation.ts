@@ -1,12 +1,14 @@
 /**
- * @file Prompt lookup against plain decoding, both ours, the answers the same: on answers that quote the prompt and on long
+ * @file Guessed tokens against plain decoding, both ours, the answers the same: on answers that quote the prompt and on long
  * descriptions. SmolLM2-135M-Instruct writes the answers; then they are written again, given, by a model of LLaMA-7B's shapes,
- * since which guesses are right depends on the text alone, and what a run of several tokens costs on the model.
+ * since which guesses are right depends on the text alone, and what a run of several tokens costs on the model. There, a
+ * description is also guessed by SmolLM2 as a draft model, which has not written it.
  */
 
 import { LlavaError } from '../src/core/index.ts';
+import { Draft } from '../src/engine/draft.ts';
 import { generateTokens, type LlavaModel, loadModel, type Sequence } from '../src/engine/index.ts';
-import { SpeculativeReader } from '../src/engine/speculation.ts';
+import { type Guesser, SpeculativeReader } from '../src/engine/speculation.ts';
 import type { Tokenizer } from '../src/processor/index.ts';
 import { indexOfLargest } from './agreement.ts';
 import { inForm, llama7b, modelName, syntheticModel } from './models.ts';
@@ -22,9 +24,13 @@ const LAYERS = 8;
  * makes more of them, so that near ties may fall the other way; in floats every token of these texts is the same.
  */
 const FORMAT = 'float';
+/** Form of the draft, whose guesses decide nothing. */
+const DRAFT_FORMAT = 'w8a8';
 /** Tokens guessed at once. */
 const AHEAD = [4, 8];
 const ANSWER = 128;
+/** In the vocabulary, but no id of a text of {@link compact}. */
+const NO_ID = 4095;
 const PEER_NAME = 'plain decoding';
 
 export const bench: Bench = {
@@ -68,10 +74,45 @@ async function* rows(part: string, options: BenchOptions): AsyncGenerator<Row> {
   const large = await inForm(await syntheticModel(modelName('llama-7b', shape), llama7b(shape)), FORMAT);
   using model = await loadModel(large, { threads: THREADS });
   const text: Exchange = { prompt: tokenizer.encode(chat(given.question)), answer: tokenizer.encode(given.answer) };
+  const most = isSmoke ? 24 : ANSWER;
+  const title = `LLaMA-7B shapes, ${layers} layers, ${FORMAT}, ${part}`;
   for (const [name, exchange] of Object.entries({ given: text, 1: exchanges[0]! })) {
-    const small = compact(exchange, isSmoke ? 24 : ANSWER);
-    const title = `LLaMA-7B shapes, ${layers} layers, ${FORMAT}, ${part} ${name}`;
-    yield* compare(title, ahead => replay(model, small, ahead), options);
+    const small = compact(exchange, most);
+    yield* compare(`${title} ${name}`, ahead => replay(model, small, ahead), options);
+  }
+  if (part !== 'describe') return;
+  using small = await loadModel(await inForm(folder, DRAFT_FORMAT), { threads: THREADS });
+  using draft = new TextDraft(small, text, most);
+  yield* compare(
+    `${title} given, draft ${DRAFT_FORMAT}`,
+    ahead => replay(model, draft.exchange, ahead, draft),
+    options,
+  );
+}
+
+/** The draft's guesses in the ids of {@link compact}: it reads the text in its own. */
+class TextDraft implements Guesser, Disposable {
+  readonly exchange: Exchange;
+  readonly #draft: Draft;
+  readonly #text: readonly number[];
+
+  constructor(model: LlavaModel, { prompt, answer }: Exchange, most: number) {
+    this.#text = [...prompt, ...answer.slice(0, most)];
+    this.exchange = compact({ prompt, answer }, most);
+    this.#draft = new Draft(model, this.#text.length + 1);
+  }
+
+  async guess({ length }: readonly number[], count: number): Promise<readonly number[]> {
+    const guessed = await this.#draft.guess(this.#text.slice(0, length), count);
+    const wrong = guessed.findIndex((id, i) => id !== this.#text[length + i]);
+    const right = guessed.slice(0, wrong < 0 ? guessed.length : wrong).length;
+    const { prompt, answer } = this.exchange;
+    const ids = [...prompt, ...answer].slice(length, length + right);
+    return [...ids, ...Array<number>(guessed.length - right).fill(NO_ID)];
+  }
+
+  [Symbol.dispose](): void {
+    this.#draft.dispose();
   }
 }
 
@@ -131,11 +172,16 @@ async function writeAnswer(
 }
 
 /** Writes a given answer; `ids` are the likeliest tokens after each of its tokens. */
-async function replay(model: LlavaModel, { prompt, answer }: Exchange, ahead: number): Promise<Outcome> {
+async function replay(
+  model: LlavaModel,
+  { prompt, answer }: Exchange,
+  ahead: number,
+  guesser?: Guesser,
+): Promise<Outcome> {
   using sequence = model.sequence(prompt.length + answer.length + ahead);
   await sequence.read({ ids: prompt, images: [] });
   const runs = countRuns(sequence);
-  const reader = new SpeculativeReader(sequence, prompt, ahead);
+  const reader = new SpeculativeReader(sequence, prompt, ahead, guesser);
   const start = performance.now();
   const ids: number[] = [];
   for (const id of answer) ids.push(indexOfLargest(await reader.append(id)));

@@ -38,6 +38,8 @@ export interface CompileModelOptions {
   readonly imageCache?: string | boolean;
   /** Parts of the decoder. Default: one, or as many as there are threads, up to three, for a large one. */
   readonly parts?: number;
+  /** Another model computes between the runs of this one: its threads then do not wait for the next run at full speed. */
+  readonly alternates?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -95,14 +97,14 @@ async function compileAll(
   vision: Graph | undefined,
   parts: readonly Graph[],
   source: (param: Port) => ParamSource,
-  { threads, device }: CompileModelOptions,
+  { threads, device, alternates = parts.length > 1 }: CompileModelOptions,
 ): Promise<(Executable | undefined)[]> {
   const given = { ...(threads !== undefined && { threads }), ...(device && { device }) };
   const build = async (graph: Graph, options: CompileOptions) =>
     compile(emitOnnx(graph, source), { ...given, ...options });
   const results = await Promise.allSettled([
     vision && build(vision, { name: 'vision' }),
-    ...parts.map(part => build(part, { name: 'decoder', spinning: parts.length > 1 ? 'run' : true })),
+    ...parts.map(part => build(part, { name: 'decoder', spinning: alternates ? 'run' : true })),
   ]);
   const failure = results.find(result => result.status === 'rejected');
   const made = results.map(result => (result.status === 'fulfilled' ? result.value : undefined));

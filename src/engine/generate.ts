@@ -6,19 +6,21 @@
 import { LlavaError, rejectUnknownKeys, throwIfAborted } from '../core/index.ts';
 import { IMAGE_TOKEN_INDEX, type PromptTokens } from '../processor/index.ts';
 import { AnswerText } from './answer-text.ts';
+import { Draft } from './draft.ts';
 import type { EncodableImage } from './image-encoder.ts';
 import type { LlavaModel } from './model.ts';
 import { SAMPLING_OPTIONS, Sampler, type SamplingOptions } from './sampler.ts';
 import type { Sequence, SequenceContent } from './sequence.ts';
-import { SpeculativeReader } from './speculation.ts';
+import { type Guesser, SpeculativeReader } from './speculation.ts';
 
 /** How an answer is made. */
 export interface GenerationOptions extends SamplingOptions {
   /** Longest answer in tokens. Default 512; the model's context may end it sooner. */
   readonly maxTokens?: number;
   /**
-   * Tokens guessed at once from the text so far; they are computed together with the next one. The answer stays the same but
-   * for ties that rounding decides (none in floats so far); long ones that quote the prompt or themselves come sooner. Default 0.
+   * Tokens guessed at once from the text so far or by the draft model; they are computed together with the next one. The answer stays
+   * the same but for ties that rounding decides (none in floats so far); long ones that quote the prompt or themselves come sooner.
+   * Default: 0, with a draft model 4.
    */
   readonly lookahead?: number;
   /** The answer ends before the first of these texts. Default: those of the conversation template. */
@@ -30,6 +32,8 @@ export interface GenerationOptions extends SamplingOptions {
 const OPTION_NAMES: readonly string[] = ['maxTokens', 'lookahead', 'stop', 'signal', ...SAMPLING_OPTIONS];
 const DEFAULT_MAX_TOKENS = 512;
 const MAX_LOOKAHEAD = 32;
+/** Tokens that a draft model writes ahead, unless the options say otherwise. */
+const DRAFT_LOOKAHEAD = 4;
 
 /** Why an answer ended: an end token or stop text; or `maxTokens` or the context. */
 export type FinishReason = 'stop' | 'length';
@@ -112,7 +116,8 @@ export async function* generate(
   const cachedTokens = sequence.sharedLength(content);
   const logits = await sequence.read(content, options.signal);
   const promptMs = clock.lap();
-  const tokens = generateTokens(sequence, logits, model.eosIds, input.prompt.ids, options);
+  using draft = model.draft && new Draft(model.draft, roomFor(model, input.prompt, options.maxTokens));
+  const tokens = generateTokens(sequence, logits, model.eosIds, input.prompt.ids, options, draft);
   const text = new AnswerText(model.processor.tokenizer, {
     after: input.trim ? undefined : input.prompt.ids,
     stop: options.stop ?? model.processor.template.stop,
@@ -140,6 +145,7 @@ export async function* generate(
  * Token after token, an end token excepted; returns why there is no more.
  * @param logits of the position before the first token
  * @param prompt token ids that count as seen for the repetition penalty
+ * @param guesser what guesses tokens where the text so far does not, see {@link GenerationOptions.lookahead}
  */
 export async function* generateTokens(
   sequence: Sequence,
@@ -147,11 +153,12 @@ export async function* generateTokens(
   eosIds: ReadonlySet<number>,
   prompt: readonly number[],
   options: GenerationOptions,
+  guesser?: Guesser,
 ): AsyncGenerator<number, FinishReason> {
-  const { signal, maxTokens = DEFAULT_MAX_TOKENS, lookahead = 0 } = options;
+  const { signal, maxTokens = DEFAULT_MAX_TOKENS, lookahead = guesser ? DRAFT_LOOKAHEAD : 0 } = options;
   const sampler = new Sampler(samplingOptions(options));
   const seen = new Set(prompt.filter(id => id !== IMAGE_TOKEN_INDEX));
-  const reader = new SpeculativeReader(sequence, prompt, sequence.takesSeveral ? lookahead : 0);
+  const reader = new SpeculativeReader(sequence, prompt, sequence.takesSeveral ? lookahead : 0, guesser);
   try {
     for (let count = 1; ; count++) {
       throwIfAborted(signal, 'generate');

@@ -19,6 +19,7 @@ import { checkDevice, type Device, type Program } from '../runtime/index.ts';
 import { type HubOptions, resolveModel } from '../weights/index.ts';
 import { checkCompat } from './choose-template.ts';
 import { type CompiledModel, compileModel, disposeCompiled } from './compile-model.ts';
+import { checkDraft } from './draft.ts';
 import { type EncodableImage, ImageEncoder } from './image-encoder.ts';
 import { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
 import { openProcessor } from './open-processor.ts';
@@ -67,6 +68,12 @@ export interface LoadOptions {
   readonly visionTower?: string;
   /** Folder or name of the base that an adapter, a projector alone or a delta is applied to. Default: none, the weights are whole. */
   readonly modelBase?: string;
+  /**
+   * A small language model with the same tokens, named like the model itself, that guesses what comes next: the model then computes
+   * several tokens at once, and says what it would say alone. It reads no pictures. `quant`, `precision`, `device` and `threads`
+   * hold for it too. Default: none.
+   */
+  readonly draft?: string;
   /** The vision half (mmproj) of a model that is a GGUF file. Default: none, or the one of the folder given. */
   readonly mmproj?: string;
   /**
@@ -95,6 +102,7 @@ const LOAD_OPTIONS = [
   'compat',
   'visionTower',
   'modelBase',
+  'draft',
   'imageCache',
   'maxPixels',
   'maxSide',
@@ -113,11 +121,19 @@ export class LlavaModel implements Disposable {
   readonly imageLimits: ImageLimits;
   /** Tokens that end an answer. */
   readonly eosIds: ReadonlySet<number>;
+  /** Writes ahead of this one. */
+  readonly draft: LlavaModel | undefined;
   readonly #decoder: Program;
   readonly #encoder: ImageEncoder | undefined;
 
   /** Use {@link loadModel}. */
-  constructor(folder: ModelFolder, processor: Processor, limits: ImageLimits, parts: CompiledModel) {
+  constructor(
+    folder: ModelFolder,
+    processor: Processor,
+    limits: ImageLimits,
+    parts: CompiledModel,
+    draft?: LlavaModel,
+  ) {
     this.name = folder.name;
     this.config = folder.config;
     this.language = folder.language;
@@ -126,6 +142,7 @@ export class LlavaModel implements Disposable {
     const { tokenizer, template } = processor;
     const eosIds = folder.eosIds.length > 0 ? folder.eosIds : [tokenizer.eosId ?? -1];
     this.eosIds = new Set([...eosIds, ...stopIds(template, tokenizer)]);
+    this.draft = draft;
     this.#decoder = parts.decoder;
     this.#encoder = parts.vision && new ImageEncoder(parts.vision, parts.imageCache);
   }
@@ -142,6 +159,7 @@ export class LlavaModel implements Disposable {
   }
 
   dispose(): void {
+    this.draft?.dispose();
     this.#decoder.dispose();
     this.#encoder?.dispose();
   }
@@ -157,6 +175,29 @@ export class LlavaModel implements Disposable {
  */
 export async function loadModel(name: string, options: LoadOptions = {}): Promise<LlavaModel> {
   checkLoadOptions(options);
+  if (options.draft === undefined) return await loadOne(name, options);
+  const draft = await loadOne(options.draft, optionsOfDraft(options), { alternates: true });
+  try {
+    return await loadOne(name, options, { alternates: true, draft });
+  } catch (error) {
+    draft.dispose();
+    throw error;
+  }
+}
+
+/** What holds for the draft too. */
+function optionsOfDraft({ quant, precision, device, threads, hub, signal }: LoadOptions): LoadOptions {
+  const all = { quant, precision, device, threads, hub, signal };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+interface Company {
+  /** Whether another model computes between this one's runs. */
+  readonly alternates?: boolean;
+  readonly draft?: LlavaModel;
+}
+
+async function loadOne(name: string, options: LoadOptions, { alternates, draft }: Company = {}): Promise<LlavaModel> {
   throwIfAborted(options.signal, `load ${name}`);
   const { signal, device = 'cpu' } = options;
   const quant = options.quant === 'auto' && device !== 'cpu' ? undefined : options.quant;
@@ -168,11 +209,12 @@ export async function loadModel(name: string, options: LoadOptions = {}): Promis
     source,
     source === path ? files : { compat: files.compat, visionTower: files.visionTower },
   );
-  const executables = compileModel(folder, options);
+  const executables = compileModel(folder, { ...options, ...(alternates && { alternates }) });
   try {
     // Reading the tokenizer takes as long as compiling a small model, which runs on other threads.
     const processor = openProcessor(folder, options);
-    const model = new LlavaModel(folder, processor, imageLimits(options), await executables);
+    if (draft) checkDraft(folder.name, processor.tokenizer, draft);
+    const model = new LlavaModel(folder, processor, imageLimits(options), await executables, draft);
     if (options.signal?.aborted) model.dispose();
     throwIfAborted(options.signal, `load ${name}`);
     return model;

@@ -1,8 +1,8 @@
 /**
- * @file Several tokens a step by prompt lookup (Saxena 2023): what followed the last words where they stood before, in the
- * prompt or the answer, is guessed to follow them again. The guesses are computed in one run together with the token that is
- * certain; those that the sampler then picks itself cost nothing more. Which tokens come does not depend on the guesses: each
- * is sampled from the model's own logits.
+ * @file Several tokens a step. By prompt lookup (Saxena 2023): what followed the last words where they stood before, in the
+ * prompt or the answer, is guessed to follow them again; else, where there is a draft model, it guesses. The guesses are computed
+ * in one run together with the token that is certain; those that the sampler then picks itself cost nothing more. Which tokens
+ * come does not depend on the guesses: each is sampled from the model's own logits.
  */
 
 import type { Sequence } from './sequence.ts';
@@ -28,6 +28,12 @@ function equalRuns(tokens: readonly number[], a: number, b: number, length: numb
   return true;
 }
 
+/** Guesses what comes next where nothing recurs. */
+export interface Guesser {
+  /** At most `count` tokens after `tokens`, of which negative ones are positions of images. */
+  guess(tokens: readonly number[], count: number, signal?: AbortSignal): Promise<readonly number[]>;
+}
+
 /** A token that was guessed and computed, and the logits after it. */
 interface Guess {
   readonly id: number;
@@ -39,16 +45,19 @@ export class SpeculativeReader {
   readonly #sequence: Sequence;
   readonly #tokens: number[];
   readonly #ahead: number;
+  readonly #guesser: Guesser | undefined;
   #guesses: Guess[] = [];
 
   /**
    * @param tokens what the sequence holds; negative where it is no token
    * @param ahead most tokens to guess at once; 0 guesses none
+   * @param guesser asked where prompt lookup finds nothing
    */
-  constructor(sequence: Sequence, tokens: readonly number[], ahead: number) {
+  constructor(sequence: Sequence, tokens: readonly number[], ahead: number, guesser?: Guesser) {
     this.#sequence = sequence;
     this.#tokens = [...tokens];
     this.#ahead = ahead;
+    this.#guesser = guesser;
   }
 
   /** False when the model's context is full. */
@@ -62,12 +71,17 @@ export class SpeculativeReader {
     const guess = this.#guesses.shift();
     if (guess?.id === id) return guess.logits;
     if (guess) this.#drop(1);
-    const room = Math.min(this.#ahead, this.#sequence.room - 1);
-    const guessed = room > 0 ? lookUp(this.#tokens, room) : [];
+    const guessed = await this.#guess(Math.min(this.#ahead, this.#sequence.room - 1), signal);
     if (guessed.length === 0) return this.#sequence.append(id, signal);
     const [logits, ...after] = await this.#sequence.appendAll([id, ...guessed], signal);
     this.#guesses = guessed.map((next, i) => ({ id: next, logits: after[i]! }));
     return logits!;
+  }
+
+  async #guess(count: number, signal?: AbortSignal): Promise<readonly number[]> {
+    if (count <= 0) return [];
+    const found = lookUp(this.#tokens, count);
+    return found.length > 0 || !this.#guesser ? found : await this.#guesser.guess(this.#tokens, count, signal);
   }
 
   /** Takes guesses that came to nothing out of the sequence. */

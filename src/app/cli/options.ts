@@ -29,6 +29,7 @@ export interface ModelValues {
   readonly modelBase?: string;
   readonly device?: Device;
   readonly precision?: Precision;
+  readonly draft?: string;
   readonly threads?: number;
   readonly quant?: QuantChoice;
   readonly kv?: CacheType;
@@ -127,6 +128,7 @@ export function addModelOptions(command: Command): Command {
     .addOption(compatOption())
     .addOption(visionTowerOption())
     .addOption(modelBaseOption())
+    .option('--draft <name>', 'small language model with the same tokens that guesses ahead (default: none)')
     .addOption(quantOption())
     .addOption(kvOption())
     .option('--image-cache [folder]', "keep features of images on disk (default: off; folder: the library's cache)")
@@ -150,7 +152,7 @@ export function addGenerationOptions(command: Command): Command {
     .addOption(
       numberOption(
         '--lookahead',
-        'tokens guessed at once from the text so far; same answer but for ties that rounding decides (default: 0)',
+        'tokens guessed at once; same answer but for ties that rounding decides (default: 0, with --draft 4)',
       ),
     )
     .option('--stop <text>', 'end the answer before this text; may be given several times', collect);
@@ -158,7 +160,20 @@ export function addGenerationOptions(command: Command): Command {
 
 /** The parts of the command line's values that loading a model reads. */
 export function loadOptions(
-  { mmproj, template, compat, visionTower, modelBase, device, precision, threads, quant, kv, imageCache }: ModelValues,
+  {
+    mmproj,
+    template,
+    compat,
+    visionTower,
+    modelBase,
+    device,
+    precision,
+    draft,
+    threads,
+    quant,
+    kv,
+    imageCache,
+  }: ModelValues,
   signal: AbortSignal,
 ): LoadOptions {
   return {
@@ -173,6 +188,7 @@ export function loadOptions(
     ...(imageCache !== undefined && { imageCache }),
     ...(device && { device }),
     ...(precision && { precision }),
+    ...(draft !== undefined && { draft }),
     ...(threads !== undefined && { threads }),
   };
 }
