@@ -3,42 +3,12 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { f32Tensor } from '../../src/core/index.ts';
-import {
-  encodableImage,
-  Llava,
-  type LoadOptions,
-  linearLayers,
-  loadModel,
-  openModelFolder,
-  quantizeModel,
-} from '../../src/engine/index.ts';
+import { type LoadOptions, linearLayers, openModelFolder, quantizeModel } from '../../src/engine/index.ts';
 import { decode, encode } from '../../src/engine/quantize/encode.ts';
-import { fitsFormat, imageLayout, type WeightFormat } from '../../src/models/index.ts';
+import { fitsFormat, type WeightFormat } from '../../src/models/index.ts';
 import { deviceStates } from '../../src/runtime/index.ts';
-import { randomIds } from '../tiny/engine/subject.ts';
-import {
-  relativeError,
-  TINY_CONFIG,
-  temporaryFolder,
-  tinyImage,
-  tinyPixels,
-  tinyWeights,
-  writeTinyModel,
-} from '../tiny/engine/tiny-model.ts';
-
-/** Features of a picture, then logits after it and text, read in two parts, and after each of three tokens. */
-async function outcome(folder: string, options: LoadOptions): Promise<number[][]> {
-  using model = await loadModel(folder, { threads: 2, ...options });
-  const layout = imageLayout(TINY_CONFIG, { width: 24, height: 24 });
-  const [features] = await model.encodeImages([encodableImage({ pixels: tinyPixels(1), layout })]);
-  const made = [Array.from(features!.data)];
-  const images = [{ start: 2, features: features! }];
-  const ids = randomIds(40, 5);
-  using sequence = model.sequence(60);
-  for (const length of [20, 40]) made.push(Array.from(await sequence.read({ ids: ids.slice(0, length), images })));
-  for (const id of [7, 8, 9]) made.push(Array.from(await sequence.append(id)));
-  return made;
-}
+import { answer, outcome } from '../tiny/engine/outcome.ts';
+import { relativeError, temporaryFolder, tinyWeights, writeTinyModel } from '../tiny/engine/tiny-model.ts';
 
 /** The tiny model with its layers in a form, each by itself. */
 async function quantizedTinyModel(folder: string, format: WeightFormat): Promise<string> {
@@ -70,14 +40,25 @@ describe.each((await deviceStates()).filter(({ device }) => device !== 'cpu'))('
   ])('features and logits, %s', async (_name, options, tolerance) => {
     using folder = temporaryFolder();
     await writeTinyModel(folder.path);
-    const [want, got] = [await outcome(folder.path, options), await outcome(folder.path, { ...options, device })];
+    const onDevice: LoadOptions = { ...options, device, precision: 'f32' };
+    const [want, got] = [await outcome(folder.path, options), await outcome(folder.path, onDevice)];
     for (const [i, row] of got.entries()) expect(relativeError(row, want[i]!)).toBeLessThan(tolerance);
+  });
+
+  // Without a precision devices compute in f16; transformers in f16 is off by 1.6e-2 for such weights.
+  test.each(['float', 'int4'] as const)('features and logits in f16, weights in %s', async format => {
+    using folder = temporaryFolder();
+    const copy = await quantizedTinyModel(folder.path, format);
+    const [want, got] = [await outcome(copy, { device, precision: 'f32' }), await outcome(copy, { device })];
+    const errors = got.map((row, i) => relativeError(row, want[i]!));
+    expect(Math.max(...errors)).toBeLessThan(2e-2);
+    expect(Math.max(...errors)).toBeGreaterThan(1e-5); // it is another graph
   });
 
   test.each(['f16', 'w8a8', 'w8a16'] as const)('features and logits, weights in %s', async format => {
     using folder = temporaryFolder();
     const copy = await quantizedTinyModel(folder.path, format);
-    const [want, got] = [await outcome(copy, {}), await outcome(copy, { device })];
+    const [want, got] = [await outcome(copy, {}), await outcome(copy, { device, precision: 'f32' })];
     for (const [i, row] of got.entries()) expect(relativeError(row, want[i]!)).toBeLessThan(1e-3);
   });
 
@@ -86,7 +67,7 @@ describe.each((await deviceStates()).filter(({ device }) => device !== 'cpu'))('
     using folder = temporaryFolder();
     const copy = await quantizedTinyModel(folder.path, format);
     const exact = await outcome(await decodedTinyModel(folder.path, format), {});
-    const [processor, got] = [await outcome(copy, {}), await outcome(copy, { device })];
+    const [processor, got] = [await outcome(copy, {}), await outcome(copy, { device, precision: 'f32' })];
     for (const [i, row] of got.entries()) {
       const limit = device === 'webgpu' ? 1e-4 : relativeError(processor[i]!, exact[i]!);
       expect(relativeError(row, exact[i]!)).toBeLessThan(limit);
@@ -96,10 +77,6 @@ describe.each((await deviceStates()).filter(({ device }) => device !== 'cpu'))('
   test('an answer about a picture', async () => {
     using folder = temporaryFolder();
     await writeTinyModel(folder.path);
-    const ask = async (options: LoadOptions) => {
-      using model = await Llava.load(folder.path, options);
-      return await model.ask('what is in this picture', { image: tinyImage(1), maxTokens: 12 });
-    };
-    expect(await ask({ device })).toBe(await ask({}));
+    expect(await answer(folder.path, { device })).toBe(await answer(folder.path, {}));
   });
 });
