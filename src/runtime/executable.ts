@@ -36,7 +36,8 @@ export async function compile(model: OnnxModel, options: CompileOptions = {}): P
   checkDevice(device);
   try {
     const name = options.name ?? 'model';
-    const exactBytes = device !== 'cpu' || !multipliesBytes(model) || (await multipliesBytesExactly());
+    // On other devices too it is the processor that multiplies bytes.
+    const exactBytes = !multipliesBytes(model) || (await multipliesBytesExactly());
     return new Executable(name, model, await createSession(model, { ...options, name, exactBytes }));
   } catch (error) {
     throw device === 'cpu' || !(error instanceof OrtError) ? error : deviceError(device, error);
