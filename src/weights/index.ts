@@ -7,6 +7,7 @@ export * from './hub/index.ts';
 export { parseJson, readJson } from './json.ts';
 export * from './llama2c.ts';
 export * from './quantize.ts';
+export { ByteRounder, type GroupRounder, NibbleRounder, RowRounder } from './quantize-groups.ts';
 export { toPairs } from './rotary-rows.ts';
 export * from './safetensors.ts';
 export {

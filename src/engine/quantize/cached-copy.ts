@@ -57,7 +57,7 @@ function howMade(plan: Quantization, { calibration, finer }: Partial<QuantizeOpt
   return [
     ...(plan.exceptions.length > 0 ? [plan.exceptions] : []),
     ...(formats.includes('int4') ? ['zero codes'] : []),
-    ...(isCalibrated ? ['calibrated', calibration] : []),
+    ...(isCalibrated ? ['calibrated, compensated', calibration] : []),
     ...(finer ? [finer] : []),
   ];
 }

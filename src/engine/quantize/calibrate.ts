@@ -1,17 +1,21 @@
 /**
  * @file Chooses how a model is rounded by what its layers read: the scale of inputs that vary much from channel to channel is
  * moved into what makes them (see models/scale-migration.ts), as far as it makes the products of the layers that read them
- * more exact; and errors of weights count as much as their inputs are large. Shapes: R rows, K inputs, N outputs.
+ * more exact; errors of weights count as much as their inputs are large; and the weights of one input make up for the errors of
+ * those before it (compensate.ts). Shapes: R rows, K inputs, N outputs.
  */
 
 import { f32Tensor, type HostTensor, toFloat32 } from '../../core/index.ts';
 import { BLOCK_SIZE, isFloatFormat, type ScaleSource, scaleSource, type WeightFormat } from '../../models/index.ts';
 import { readTensor } from '../../weights/index.ts';
 import type { ModelFolder } from '../model-folder.ts';
-import { decode, encode } from './encode.ts';
+import { COMPENSATED_FORMATS, Compensation } from './compensate.ts';
+import { decode, type Encoded, encode } from './encode.ts';
+import { InputRoots, type RootSpan } from './input-root.ts';
 import { type CalibrationSample, type LayerInput, type LayerInputOptions, layerInputs } from './layer-inputs.ts';
 import { type LinearLayer, linearLayers } from './layers.ts';
-import { type Product, ProductError } from './product-error.ts';
+import { ProductError } from './product-error.ts';
+import type { RootFile } from './root-file.ts';
 
 /** What a calibration has found. */
 export interface Calibration {
@@ -32,24 +36,41 @@ const STRENGTHS = [0.3, 0.5, 0.7, 0.9];
 /** Outputs of a layer that are tried. */
 const TRIED_OUTPUTS = 768;
 
+/** What is rounded, by what it reads while `samples` are read. */
+export interface CalibrationTask {
+  readonly folder: ModelFolder;
+  readonly formats: ReadonlyMap<string, WeightFormat>;
+  readonly samples: readonly CalibrationSample[];
+  /** Takes the triangles of the inputs of those layers whose rounding gains by them. */
+  readonly roots: RootFile;
+}
+
 /** Reads the samples and decides for every layer that they reach. */
-export async function calibrate(
-  folder: ModelFolder,
-  formats: ReadonlyMap<string, WeightFormat>,
-  samples: readonly CalibrationSample[],
-  options: LayerInputOptions = {},
-): Promise<Calibration> {
+export async function calibrate(task: CalibrationTask, options: LayerInputOptions = {}): Promise<Calibration> {
+  const { folder, samples } = task;
   using products = await ProductError.create();
-  const work = new Work(folder, formats, products);
+  using inputRoots = await InputRoots.create();
+  using compensation = await Compensation.create();
+  const work = new Work(task, { products, inputRoots, compensation });
   for await (const input of layerInputs(folder, samples, options)) await work.decide(input);
   return work;
 }
+
+/** Of a layer's inputs, [K]; undefined for 1. */
+type Factors = Float32Array | undefined;
 
 /** A layer that reads the inputs at hand, some of its outputs only. */
 interface Reader {
   readonly path: string;
   readonly format: WeightFormat;
   readonly matrix: HostTensor;
+}
+
+/** What computes. */
+interface Tools {
+  readonly products: ProductError;
+  readonly inputRoots: InputRoots;
+  readonly compensation: Compensation;
 }
 
 class Work implements Calibration {
@@ -59,13 +80,15 @@ class Work implements Calibration {
   readonly errors = new Map<string, number>();
   readonly #folder: ModelFolder;
   readonly #formats: ReadonlyMap<string, WeightFormat>;
-  readonly #products: ProductError;
+  readonly #roots: RootFile;
+  readonly #tools: Tools;
   readonly #layers: ReadonlyMap<string, LinearLayer>;
 
-  constructor(folder: ModelFolder, formats: ReadonlyMap<string, WeightFormat>, products: ProductError) {
+  constructor({ folder, formats, roots }: CalibrationTask, tools: Tools) {
     this.#folder = folder;
     this.#formats = formats;
-    this.#products = products;
+    this.#roots = roots;
+    this.#tools = tools;
     this.#layers = new Map(linearLayers(folder).map(layer => [layer.path, layer]));
   }
 
@@ -79,6 +102,7 @@ class Work implements Calibration {
       const tried = await this.#errors(input, readers, factors);
       if (total(tried) < total(errors)) [errors, chosen] = [tried, factors];
     }
+    errors = await this.#compensate(input, readers, chosen, errors);
     for (const [i, { path }] of readers.entries()) {
       this.errors.set(path, errors[i]!);
       this.importance.set(path, chosen ? input.power.map((power, k) => power / chosen[k]! ** 2) : input.power);
@@ -109,24 +133,51 @@ class Work implements Calibration {
     return source.kind === 'layer' && isFloatFormat(this.#formats.get(source.path)!) ? undefined : source;
   }
 
-  #errors(input: LayerInput, readers: readonly Reader[], factors: Float32Array | undefined): Promise<number[]> {
-    const scaled = factors
-      ? scaledColumns(
-          input.rows,
-          factors.map(factor => 1 / factor),
-        )
-      : input.rows;
+  #errors(input: LayerInput, readers: readonly Reader[], factors: Factors): Promise<number[]> {
     const importance = factors ? input.power.map((power, k) => power / factors[k]! ** 2) : input.power;
     return Promise.all(
-      readers.map(({ format, matrix }) => {
-        const weights = factors ? scaledColumns(matrix, factors) : matrix;
-        const rounded: Product = {
-          rows: roundedRows(scaled, format),
-          matrix: f32Tensor(matrix.shape, decode(encode(weights, format, importance), format)),
-        };
-        return this.#products.relative({ rows: input.rows, matrix }, rounded);
-      }),
+      readers.map(reader =>
+        this.#error(input, reader, factors, encode(scaledBy(factors, reader.matrix), reader.format, importance)),
+      ),
     );
+  }
+
+  #error(input: LayerInput, { matrix, format }: Reader, factors: Factors, encoded: Encoded): Promise<number> {
+    const rows = scaledBy(
+      factors?.map(factor => 1 / factor),
+      input.rows,
+    );
+    return this.#tools.products.relative(
+      { rows: input.rows, matrix },
+      { rows: roundedRows(rows, format), matrix: f32Tensor(matrix.shape, decode(encoded, format)) },
+    );
+  }
+
+  /** Keeps the triangle of the inputs for those readers that lose less by it; returns the errors that are left. */
+  async #compensate(
+    input: LayerInput,
+    readers: readonly Reader[],
+    factors: Factors,
+    errors: readonly number[],
+  ): Promise<number[]> {
+    if (!readers.some(({ format }) => COMPENSATED_FORMATS.has(format))) return [...errors];
+    const root = await this.#tools.inputRoots.of(input.tensors, factors);
+    const tried = await Promise.all(readers.map(reader => this.#compensatedError(input, reader, factors, root)));
+    const gaining = readers.filter((_, i) => tried[i]! < errors[i]!).map(({ path }) => path);
+    if (gaining.length > 0) await this.#roots.add(gaining, root);
+    return errors.map((error, i) => Math.min(error, tried[i]!));
+  }
+
+  async #compensatedError(
+    input: LayerInput,
+    reader: Reader,
+    factors: Factors,
+    root: readonly RootSpan[],
+  ): Promise<number> {
+    const { matrix, format } = reader;
+    if (!COMPENSATED_FORMATS.has(format)) return Number.POSITIVE_INFINITY;
+    const encoded = await this.#tools.compensation.encode(scaledBy(factors, matrix), format, root);
+    return await this.#error(input, reader, factors, encoded);
   }
 
   #divide(source: ScaleSource, factors: Float32Array): void {
@@ -181,8 +232,10 @@ function largestWeights(readers: readonly Reader[], inputs: number): Float32Arra
   return largest.map(value => Math.max(value, least));
 }
 
-/** A matrix with each column times its factor. */
-function scaledColumns({ shape, data }: HostTensor, factors: Float32Array): HostTensor {
+/** A matrix with each column times its factor, if there are factors. */
+function scaledBy(factors: Factors, matrix: HostTensor): HostTensor {
+  if (!factors) return matrix;
+  const { shape, data } = matrix;
   const out = new Float32Array(data.length);
   for (let start = 0; start < out.length; start += factors.length) {
     for (let k = 0; k < factors.length; k++) out[start + k] = (data[start + k] as number) * factors[k]!;

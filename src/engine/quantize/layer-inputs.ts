@@ -5,6 +5,7 @@ import { emitOnnx } from '../../graph/index.ts';
 import { wholeGraph } from '../../models/index.ts';
 import { compile } from '../../runtime/index.ts';
 import { type ModelFolder, paramSources } from '../model-folder.ts';
+import { inverseSize } from './input-root.ts';
 import { graphsOf, linearLayers } from './layers.ts';
 import { type Section, sectionsOf } from './sections.ts';
 
@@ -20,7 +21,9 @@ export interface CalibrationSample {
 export interface LayerInput {
   /** Paths of the layers. */
   readonly paths: readonly string[];
-  /** [R, K], spread over the samples. */
+  /** [..., K] of each sample. */
+  readonly tensors: readonly HostTensor[];
+  /** [R, K], some of them, spread over the samples. */
   readonly rows: HostTensor;
   /** Largest magnitude of each input, each row taken in units of its own root mean square: a few rows are far larger than others. */
   readonly peak: Float32Array;
@@ -89,11 +92,14 @@ function imageFirst(ids: readonly number[]): HostTensor {
 }
 
 function* inputsOf({ reads }: Section, gathered: ReadonlyMap<string, HostTensor[]>): Generator<LayerInput> {
-  for (const [name, paths] of reads) yield { paths, ...summary(gathered.get(name)!) };
+  for (const [name, paths] of reads) {
+    const tensors = gathered.get(name)!;
+    yield { paths, tensors, ...summary(tensors) };
+  }
 }
 
 /** Rows of [..., K] tensors, spread evenly, and their columns' statistics. */
-function summary(tensors: readonly HostTensor[]): Omit<LayerInput, 'paths'> {
+function summary(tensors: readonly HostTensor[]): Omit<LayerInput, 'paths' | 'tensors'> {
   const width = tensors[0]!.shape.at(-1)!;
   const [peak, power] = [new Float32Array(width), new Float64Array(width)];
   const count = tensors.reduce((sum, { shape }) => sum + sizeOf(shape) / width, 0);
@@ -112,9 +118,7 @@ function summary(tensors: readonly HostTensor[]): Omit<LayerInput, 'paths'> {
 }
 
 function addRow(values: Float32Array, peak: Float32Array, power: Float64Array): void {
-  let square = 0;
-  for (const value of values) square += value * value;
-  const inverse = square > 0 ? Math.sqrt(values.length / square) : 0;
+  const inverse = inverseSize(values);
   for (let k = 0; k < values.length; k++) {
     const value = Math.abs(values[k]!) * inverse;
     if (value > peak[k]!) peak[k] = value;

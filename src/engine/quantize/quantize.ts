@@ -31,9 +31,10 @@ import {
   paramSources,
   QUANTIZATION_KEY,
 } from '../model-folder.ts';
-import { type Calibration, calibrate, MIGRATED_FORMATS } from './calibrate.ts';
-import { encode } from './encode.ts';
+import { type Calibration, type CalibrationTask, calibrate, MIGRATED_FORMATS } from './calibrate.ts';
+import { LayerEncoder } from './encode-layer.ts';
 import { graphsOf, type LinearLayer, linearLayers, resolveFormats } from './layers.ts';
+import { RootFile } from './root-file.ts';
 import { calibrationSamples, type SampleOptions } from './samples.ts';
 
 /** What {@link quantizeModel} is told. */
@@ -41,7 +42,7 @@ export interface QuantizeOptions {
   readonly quantization: Quantization;
   /**
    * What is read to choose the rounding of layers that gain by it, `w8a8` and `int4`; false: nothing, weights are rounded by
-   * themselves. Default: a page of prose and drawn pictures.
+   * themselves. Default: pages of prose and drawn pictures.
    */
   readonly calibration?: SampleOptions | false;
   /**
@@ -77,34 +78,44 @@ export async function quantizeModel(source: string, target: string, options: Qua
     throw new LlavaError(`${source}: expected float weights, got ${planName(folder.quantization)} already`);
   }
   if (existsSync(target)) throw new LlavaError(`${target}: expected a new folder, got one that exists`);
-  const layers = linearLayers(folder);
-  const planned = resolveFormats(layers, options.quantization);
-  const calibration = await calibrationOf(folder, planned, options);
-  const formats = withFiner(layers, planned, calibration?.errors, options.finer ?? 0);
-  const sources = watched(tensorSources(folder, layers, formats, calibration), options);
-  const quantization = withExceptions(options.quantization, formats);
+  let result: QuantizeResult | undefined;
   await saveFolderAtomic(target, async temporary => {
     const pair = findGgufPair(source, options.files?.mmproj);
     if (pair) await writeGgufCompanions(pair, temporary);
     else for (const from of folder.folders.toReversed()) await copyOtherFiles(from, temporary);
-    await saveWeights(temporary, sources);
-    await writeConfig(folder, temporary, quantization);
+    result = await writeRounded(folder, temporary, options);
+    await writeConfig(folder, temporary, result.quantization);
   });
-  return { quantization, formats, errors: calibration?.errors ?? new Map() };
+  return result!;
+}
+
+/** Decides how the layers are rounded and writes all weights. */
+async function writeRounded(folder: ModelFolder, to: string, options: QuantizeOptions): Promise<QuantizeResult> {
+  const layers = linearLayers(folder);
+  const planned = resolveFormats(layers, options.quantization);
+  await using roots = await RootFile.create(to);
+  const calibration = await calibrationOf({ folder, formats: planned, roots }, options);
+  const formats = withFiner(layers, planned, calibration?.errors, options.finer ?? 0);
+  using encoder = await LayerEncoder.create(folder, formats, calibration, roots);
+  await saveWeights(to, watched(tensorSources(folder, { layers, formats, calibration, encoder }), options));
+  return {
+    quantization: withExceptions(options.quantization, formats),
+    formats,
+    errors: calibration?.errors ?? new Map(),
+  };
 }
 
 /** Reads samples where the rounding gains by it, or the caller wants to know the errors. */
 async function calibrationOf(
-  folder: ModelFolder,
-  formats: ReadonlyMap<string, WeightFormat>,
+  task: Omit<CalibrationTask, 'samples'>,
   { calibration, finer = 0, onCalibration, signal }: QuantizeOptions,
 ): Promise<Calibration | undefined> {
   if (!(finer >= 0 && finer <= 1)) throw new LlavaError(`option finer: expected a part from 0 to 1, got ${finer}`);
-  const gains = finer > 0 || Array.from(formats.values()).some(format => MIGRATED_FORMATS.has(format));
+  const gains = finer > 0 || Array.from(task.formats.values()).some(format => MIGRATED_FORMATS.has(format));
   if (calibration === false && finer > 0) throw new LlavaError('option finer: expected a calibration, got none');
   if (calibration === false || !(gains || calibration)) return undefined;
-  const samples = await calibrationSamples(folder, calibration);
-  return await calibrate(folder, formats, samples, { signal, ...(onCalibration && { onProgress: onCalibration }) });
+  const samples = await calibrationSamples(task.folder, calibration);
+  return await calibrate({ ...task, samples }, { signal, ...(onCalibration && { onProgress: onCalibration }) });
 }
 
 /** The formats, with those layers in `w8a16` that have the largest errors and together at most `part` of the weights. */
@@ -125,55 +136,28 @@ function withFiner(
   return finer;
 }
 
+/** How the layers are rounded. */
+interface Decisions {
+  readonly layers: readonly LinearLayer[];
+  readonly formats: ReadonlyMap<string, WeightFormat>;
+  readonly calibration: Calibration | undefined;
+  readonly encoder: LayerEncoder;
+}
+
 /** The weights that the quantised graphs ask for, each as it is stored or computed when its turn to be written comes. */
-function tensorSources(
-  folder: ModelFolder,
-  layers: readonly LinearLayer[],
-  formats: ReadonlyMap<string, WeightFormat>,
-  calibration: Calibration | undefined,
-): TensorSource[] {
+function tensorSources(folder: ModelFolder, { layers, formats, calibration, encoder }: Decisions): TensorSource[] {
   paramSources(folder, graphsOf(folder)); // throws where weights are missing or misshapen
   const byPath = new Map(layers.map(layer => [layer.path, layer]));
   const halves = new Set(layers.filter(({ path }) => formats.get(path) === 'f16').map(({ weight }) => weight));
   const params = graphsOf(folder, path => formats.get(path)!).flatMap(graph => graph.params);
-  const encoded = lastOnly((layer: LinearLayer) => {
-    const matrix = changed(readTensor(folder.weights.get(layer.weight)!), layer, calibration);
-    return encode(matrix, formats.get(layer.path)!, calibration?.importance.get(layer.path));
-  });
   return params.map(({ name, dtype, shape }) => {
     const [, path = '', part] = /^(.+)\.weight\.(int8|int4|low|scale|zero)$/.exec(name) ?? [];
     const layer = byPath.get(path);
     if (halves.has(name)) return halfSource(folder.weights.get(name)!, name);
     if (!layer) return otherSource(folder.weights.get(name)!, name, calibration?.divisors.get(name));
     const key = part === 'scale' || part === 'zero' || part === 'low' ? part : 'codes';
-    return { name, dtype, shape: shape as readonly number[], read: () => encoded(layer)[key]! };
+    return { name, dtype, shape: shape as readonly number[], read: async () => (await encoder.encode(layer))[key]! };
   });
-}
-
-/** The same function, which keeps its last result: the parts of a layer's weight are written one after another. */
-function lastOnly<K, V>(make: (key: K) => V): (key: K) => V {
-  let last: { readonly key: K; readonly value: V } | undefined;
-  return key => {
-    if (last?.key !== key) last = { key, value: make(key) };
-    return last.value;
-  };
-}
-
-/** The weight with the factors of its inputs, and without those of its outputs. */
-function changed(
-  matrix: HostTensor,
-  { path, inputs, outputs }: LinearLayer,
-  calibration: Calibration | undefined,
-): HostTensor {
-  const factors = calibration?.factors.get(path);
-  const divisors = calibration?.divisors.get(`${path}.weight`);
-  if (!factors && !divisors) return matrix;
-  const data = Float32Array.from(toFloat32(matrix));
-  for (let row = 0; row < outputs; row++) {
-    const divisor = divisors?.[row] ?? 1;
-    for (let k = 0; k < inputs; k++) data[row * inputs + k]! *= (factors?.[k] ?? 1) / divisor;
-  }
-  return f32Tensor(matrix.shape, data);
 }
 
 function halfSource(entry: WeightEntry, name: string): TensorSource {
