@@ -56,7 +56,7 @@ function howMade(plan: Quantization, { calibration, finer }: Partial<QuantizeOpt
   const isCalibrated = calibration !== false && formats.some(format => MIGRATED_FORMATS.has(format));
   return [
     ...(plan.exceptions.length > 0 ? [plan.exceptions] : []),
-    ...(formats.includes('int4') ? ['zero codes'] : []),
+    ...(formats.includes('int4') ? ['zero codes, nine steps'] : []),
     ...(isCalibrated ? ['calibrated, compensated', calibration] : []),
     ...(finer ? [finer] : []),
   ];

@@ -255,7 +255,7 @@ test('the mixed plans keep the layers that lose most in two bytes', async () => 
   const towers = Object.entries(mixed4.formats).filter(([path]) => path.startsWith('vision_tower'));
   expect(new Set(towers.map(([, format]) => format))).toEqual(new Set(['w8a16']));
   expect(mixed8.error).toBeLessThan(0.1); // random weights have no outliers: the gain shows in a real model
-  expect(mixed4.error).toBeLessThan(relativeError(await logitsIn(await copyAs('int4')), float));
+  expect(mixed4.error).toBeLessThan(LIMITS.int4 / 2);
 });
 
 /** Form of each layer, as the plan in the copy's configuration says. */
