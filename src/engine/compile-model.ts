@@ -9,6 +9,7 @@ import { dtypeSize, sizeOf } from '../core/index.ts';
 import { emitOnnx, type Graph, inPrecision, type ParamSource, type Port, type Precision } from '../graph/index.ts';
 import type { CacheType } from '../models/index.ts';
 import {
+  attentionLimit,
   type CompileOptions,
   chain,
   compile,
@@ -49,6 +50,8 @@ export interface CompiledModel {
   /** Absent for a language model alone. */
   readonly vision: Executable | undefined;
   readonly imageCache: ImageCache | undefined;
+  /** Tokens that one run of the decoder may have, where the device sets a limit. */
+  readonly maxTokens: number | undefined;
 }
 
 /** Compiles all graphs at once. */
@@ -64,6 +67,7 @@ export async function compileModel(folder: ModelFolder, options: CompileModelOpt
     cacheIn && vision
       ? await ImageCache.open(cacheIn, towerIdentity(vision, folder.weights, spilled.weights))
       : undefined;
+  const maxTokens = await attentionLimit(options.device ?? 'cpu');
   const [tower, ...decoders] = await compileAll(vision, parts, source, options);
   releaseMappedFiles(
     new Set(
@@ -73,7 +77,7 @@ export async function compileModel(folder: ModelFolder, options: CompileModelOpt
         .map(({ file }) => file),
     ),
   );
-  return { decoder: chain(decoders.map(part => part!)), vision: tower, imageCache };
+  return { decoder: chain(decoders.map(part => part!)), vision: tower, imageCache, maxTokens };
 }
 
 /** The vision tower, if there is one, and the parts of the decoder, in the precision that the options say. */

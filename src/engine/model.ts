@@ -124,6 +124,7 @@ export class LlavaModel implements Disposable {
   /** Writes ahead of this one. */
   readonly draft: LlavaModel | undefined;
   readonly #decoder: Program;
+  readonly #maxTokens: number | undefined;
   readonly #encoder: ImageEncoder | undefined;
 
   /** Use {@link loadModel}. */
@@ -144,12 +145,13 @@ export class LlavaModel implements Disposable {
     this.eosIds = new Set([...eosIds, ...stopIds(template, tokenizer)]);
     this.draft = draft;
     this.#decoder = parts.decoder;
+    this.#maxTokens = parts.maxTokens;
     this.#encoder = parts.vision && new ImageEncoder(parts.vision, parts.imageCache);
   }
 
   /** A new, empty sequence with room for `positions`; it grows when it must. */
   sequence(positions: number): Sequence {
-    return new Sequence(this.#decoder, this.language, positions);
+    return new Sequence(this.#decoder, this.language, positions, this.#maxTokens);
   }
 
   /** Features of each image, in order. Throws {@link LlavaError} for a model without vision. */

@@ -29,15 +29,22 @@ const PREFILL_CHUNK = 512;
 /** Positions computed in one run at most: bounds the memory of a run and the wait for a cancellation. */
 export const LARGEST_CHUNK = PREFILL_CHUNK + PREFILL_CHUNK / 2;
 
-/** Equal parts of about {@link PREFILL_CHUNK}: the 640 positions of a prompt with one picture of LLaVA-1.5 are one. */
-function chunkSize(positions: number): number {
-  return Math.ceil(positions / Math.max(1, Math.round(positions / PREFILL_CHUNK)));
+/**
+ * Equal parts of about {@link PREFILL_CHUNK}: the 640 positions of a prompt with one picture of LLaVA-1.5 are one. Of at most
+ * `limit` where there is one.
+ */
+function chunkSize(positions: number, limit = Number.POSITIVE_INFINITY): number {
+  const chunks = Math.max(1, Math.round(positions / PREFILL_CHUNK), Math.ceil(positions / limit));
+  return Math.ceil(positions / chunks);
 }
 
 /** A sequence of one model. Not for concurrent use: each call must have ended before the next. */
 export class Sequence implements Disposable {
   readonly #decoder: Program;
   readonly #config: LlamaConfig;
+  readonly #maxTokens: number | undefined;
+  /** Whether a run may want no logits: WebGPU refuses to reduce rows of which there are none. */
+  readonly #takesNone: boolean;
   #cache: KeyValueCache;
   #binding: BoundProgram | undefined;
   /** What position i of the cache holds: `t<id>` or `i<image key>`. */
@@ -48,9 +55,14 @@ export class Sequence implements Disposable {
   /** Logits [0, V] of a run that is not the last of a prompt. */
   readonly #noOutput: DeviceTensor;
 
-  /** @param capacity positions to make room for; more are made when they are needed */
-  constructor(decoder: Program, config: LlamaConfig, capacity: number) {
+  /**
+   * @param capacity positions to make room for; more are made when they are needed
+   * @param maxTokens tokens of one run at most. Default: what is best
+   */
+  constructor(decoder: Program, config: LlamaConfig, capacity: number, maxTokens?: number) {
     this.#decoder = decoder;
+    this.#maxTokens = maxTokens;
+    this.#takesNone = decoder.isHostInput('past.0.key');
     this.#config = config;
     this.#cache = new KeyValueCache(decoder, config, capacity);
     this.#logits = new Float32Array(config.vocabSize);
@@ -100,7 +112,7 @@ export class Sequence implements Disposable {
     this.reserve(wanted.length);
     const shared = this.#shared(wanted);
     this.#held.length = shared;
-    const size = chunkSize(wanted.length - shared);
+    const size = chunkSize(wanted.length - shared, this.#maxTokens);
     for (let begin = shared; begin < wanted.length; begin += size) {
       const end = Math.min(begin + size, wanted.length);
       await this.#readChunk(content, begin, end, signal);
@@ -124,10 +136,17 @@ export class Sequence implements Disposable {
     return !hasDynamicRotation(this.#config);
   }
 
-  /** Appends tokens in one run; returns the logits [V] after each of them. */
+  /** Appends tokens, in one run where that may have as many; returns the logits [V] after each of them. */
   async appendAll(ids: readonly number[], signal?: AbortSignal): Promise<Float32Array[]> {
     assert(this.takesSeveral, 'sequence whose rotation depends on its length');
     assert(ids.length > 0 && ids.length <= this.room, `sequence of ${this.length + ids.length} positions`);
+    const size = this.#maxTokens ?? ids.length;
+    if (ids.length > size) {
+      return [
+        ...(await this.appendAll(ids.slice(0, size), signal)),
+        ...(await this.appendAll(ids.slice(size), signal)),
+      ];
+    }
     this.reserve(this.length + ids.length);
     const { vocabSize } = this.#config;
     const logits = new Float32Array(ids.length * vocabSize);
@@ -172,9 +191,10 @@ export class Sequence implements Disposable {
 
   /** Computes positions [begin, end) of `content` after the held [0, begin). */
   async #readChunk(content: SequenceContent, begin: number, end: number, signal?: AbortSignal): Promise<void> {
-    const inputs = chunkInputs(content, begin, end, this.#config);
+    const wantsLogits = end === content.ids.length || !this.#takesNone;
+    const inputs = chunkInputs(content, begin, end, wantsLogits, this.#config);
     try {
-      await this.#run(inputs, signal, end < content.ids.length ? this.#noOutput : this.#output);
+      await this.#run(inputs, signal, wantsLogits ? this.#output : this.#noOutput);
     } finally {
       for (const tensor of Object.values(inputs)) tensor.dispose();
     }
@@ -197,8 +217,14 @@ function describe({ ids, images }: SequenceContent): string[] {
   return names;
 }
 
-/** Decoder inputs for positions [begin, end) of a sequence, the logits of its last wanted; an image may be cut by either end. */
-function chunkInputs({ ids, images }: SequenceContent, begin: number, end: number, config: LlamaConfig): DeviceTensors {
+/** Decoder inputs for positions [begin, end) of a sequence, the logits of the last wanted or none; an image may be cut by either end. */
+function chunkInputs(
+  { ids, images }: SequenceContent,
+  begin: number,
+  end: number,
+  wantsLogits: boolean,
+  config: LlamaConfig,
+): DeviceTensors {
   const length = end - begin;
   const width = config.hiddenSize;
   const source = Array.from({ length }, (_, i) => i);
@@ -214,7 +240,7 @@ function chunkInputs({ ids, images }: SequenceContent, begin: number, end: numbe
   return {
     ids: DeviceTensor.over(i64Tensor([1, length], ids.slice(begin, end))),
     source: DeviceTensor.over(i64Tensor([1, length], source)),
-    rows: DeviceTensor.over(end < ids.length ? i64Tensor([0], []) : i64Tensor([1], [length - 1])),
+    rows: DeviceTensor.over(wantsLogits ? i64Tensor([1], [length - 1]) : i64Tensor([0], [])),
     features: DeviceTensor.over(f32Tensor([rows, width], join(parts, rows * width))),
     ...positionInputs(Int32Array.of(end - 1), Int32Array.of(end)),
     ...rotaryInput(config, Int32Array.of(ids.length)),

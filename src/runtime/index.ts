@@ -7,4 +7,5 @@ export { checkDevice, DEVICES, type Device } from './devices.ts';
 export { OrtError, type OrtErrorCode } from './errors.ts';
 export { type CompileOptions, compile, Executable, type Feeds } from './executable.ts';
 export { type RuntimeInfo, runtimeInfo } from './info.ts';
+export { attentionLimit } from './long-attention.ts';
 export { releaseMappedFiles } from './mapped-files.ts';

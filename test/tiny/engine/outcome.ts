@@ -5,16 +5,16 @@ import { imageLayout, type LlavaConfig } from '../../../src/models/index.ts';
 import { randomIds } from './subject.ts';
 import { tinyImage, tinyPixels } from './tiny-model.ts';
 
-/** Features of a picture, then logits after it and text, read in two parts, and after each of three tokens. */
+/** Features of a picture, then logits after it and text, read in two parts, the second a long one, and after each of three tokens. */
 export async function outcome(folder: string, options: LoadOptions): Promise<number[][]> {
   using model = await loadModel(folder, { threads: 2, ...options });
   const layout = imageLayout(model.config as LlavaConfig, { width: 24, height: 24 });
   const [features] = await model.encodeImages([encodableImage({ pixels: tinyPixels(1), layout })]);
   const made = [Array.from(features!.data)];
   const images = [{ start: 2, features: features! }];
-  const ids = randomIds(40, 5);
-  using sequence = model.sequence(60);
-  for (const length of [20, 40]) made.push(Array.from(await sequence.read({ ids: ids.slice(0, length), images })));
+  const ids = randomIds(90, 5);
+  using sequence = model.sequence(96);
+  for (const length of [20, 90]) made.push(Array.from(await sequence.read({ ids: ids.slice(0, length), images })));
   for (const id of [7, 8, 9]) made.push(Array.from(await sequence.append(id)));
   return made;
 }

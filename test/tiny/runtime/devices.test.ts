@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest';
 import { f32Tensor, LlavaError } from '../../../src/core/index.ts';
-import { compile, DEVICES, deviceStates } from '../../../src/runtime/index.ts';
+import { attentionLimit, compile, DEVICES, deviceStates } from '../../../src/runtime/index.ts';
+import { attendsToMany } from '../../../src/runtime/long-attention.ts';
 import { addModel } from './onnx-bytes.ts';
 
 test('the processor works, and every other device works or says in one line what it needs', async () => {
@@ -35,4 +36,9 @@ test('memory for an input lies where its device reads it: the processor, here', 
   expect(executable.isHostInput(name)).toBe(true);
   tensor.write(f32Tensor([3], [1, 2, 3]).data);
   expect(Array.from(tensor.read().data as Float32Array)).toEqual([1, 2, 3]);
+});
+
+test('attention of many tokens is right on the processor, and they are not limited there', async () => {
+  expect(await attendsToMany('cpu')).toBe(true);
+  expect(await attentionLimit('cpu')).toBeUndefined();
 });
