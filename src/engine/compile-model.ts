@@ -15,6 +15,7 @@ import {
   compile,
   type Device,
   type Executable,
+  emitOptionsFor,
   type Program,
   releaseMappedFiles,
 } from '../runtime/index.ts';
@@ -105,7 +106,7 @@ async function compileAll(
 ): Promise<(Executable | undefined)[]> {
   const given = { ...(threads !== undefined && { threads }), ...(device && { device }) };
   const build = async (graph: Graph, options: CompileOptions) =>
-    compile(emitOnnx(graph, source), { ...given, ...options });
+    compile(emitOnnx(graph, source, emitOptionsFor(device ?? 'cpu')), { ...given, ...options });
   const results = await Promise.allSettled([
     vision && build(vision, { name: 'vision' }),
     ...parts.map(part => build(part, { name: 'decoder', spinning: alternates ? 'run' : true })),

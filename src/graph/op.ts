@@ -34,6 +34,8 @@ export interface EmitContext<Attrs> {
   readonly outputs: readonly string[];
   readonly inputTypes: readonly TensorType[];
   readonly outputTypes: readonly TensorType[];
+  /** Whether what runs the model has ONNX Runtime's FusedMatMul. */
+  readonly hasFusedMatMul: boolean;
   /** Adds an ONNX node; `outputs` defaults to one fresh name. Returns the first output's name. */
   node(
     opType: string,

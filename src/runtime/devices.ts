@@ -5,6 +5,7 @@
  */
 
 import { LlavaError } from '../core/index.ts';
+import type { EmitOptions } from '../graph/index.ts';
 import { type Api, check, create, pointerArray } from './api.ts';
 import { runtimeInfo } from './info.ts';
 
@@ -45,6 +46,14 @@ const PROVIDERS: { readonly [D in Exclude<Device, 'cpu'>]: Provider } = {
     needs: 'Windows and a graphics card for Direct3D 12',
   },
 };
+
+/** Devices whose providers leave ONNX Runtime's FusedMatMul, and with it all linear layers, to the processor. */
+const WITHOUT_FUSED_MATMUL: ReadonlySet<Device> = new Set(['webgpu', 'coreml']);
+
+/** How graphs are written for a device. */
+export function emitOptionsFor(device: Device): EmitOptions {
+  return { hasFusedMatMul: !WITHOUT_FUSED_MATMUL.has(device) };
+}
 
 /** Throws {@link LlavaError} for a device that is unknown, or that this build of ONNX Runtime does not hold. */
 export function checkDevice(device: Device): void {

@@ -3,7 +3,7 @@ export { multipliesBytesExactly } from './byte-products.ts';
 export { type BoundProgram, chain, type Program } from './chain.ts';
 export { type DeviceState, deviceStates } from './device-states.ts';
 export { DeviceTensor } from './device-tensor.ts';
-export { checkDevice, DEVICES, type Device } from './devices.ts';
+export { checkDevice, DEVICES, type Device, emitOptionsFor } from './devices.ts';
 export { OrtError, type OrtErrorCode } from './errors.ts';
 export { type CompileOptions, compile, Executable, type Feeds } from './executable.ts';
 export { type RuntimeInfo, runtimeInfo } from './info.ts';

@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { buildGraph, emitOnnx, input, type Value } from '../../src/graph/index.ts';
-import { compile, type Device, deviceStates } from '../../src/runtime/index.ts';
+import { compile, type Device, deviceStates, emitOptionsFor } from '../../src/runtime/index.ts';
 import type { OpCase } from '../tiny/graph/cases/case.ts';
 import { CASES } from '../tiny/graph/cases/index.ts';
 import { draw, expectClose, rngFor, run, sizesOf, toHost } from '../tiny/graph/harness.ts';
@@ -22,7 +22,7 @@ async function check(one: OpCase, device: Device): Promise<void> {
   const y = one.apply(...xs);
   const outputs: Record<string, Value> = { y };
   for (const [i, x] of xs.entries()) if (y.node.kind === 'op' && !y.node.inputs.includes(x)) outputs[`unread${i}`] = x;
-  const model = emitOnnx(buildGraph(outputs), () => ({ kind: 'input' }));
+  const model = emitOnnx(buildGraph(outputs), () => ({ kind: 'input' }), emitOptionsFor(device));
   using executable = await compile(model, { threads: 1, spinning: false, device });
   for (const sizes of one.sizes) {
     const rng = rngFor(`${one.op} ${one.title}`);

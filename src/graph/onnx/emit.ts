@@ -32,6 +32,12 @@ export type ParamSource =
   /** Fed at each run like an input, as training does. */
   | { readonly kind: 'input' };
 
+/** What the model is for. */
+export interface EmitOptions {
+  /** Whether what runs it has ONNX Runtime's FusedMatMul. Default true. */
+  readonly hasFusedMatMul?: boolean;
+}
+
 /** Name, type and shape of a model's input or output; unknown sizes have names. */
 export interface OnnxPort {
   readonly name: string;
@@ -47,8 +53,12 @@ export interface OnnxModel {
 }
 
 /** The ONNX form of `graph`, with `source` telling where each parameter lies. */
-export function emitOnnx(graph: Graph, source: (param: Port) => ParamSource): OnnxModel {
-  const emitter = new Emitter(graph);
+export function emitOnnx(
+  graph: Graph,
+  source: (param: Port) => ParamSource,
+  { hasFusedMatMul = true }: EmitOptions = {},
+): OnnxModel {
+  const emitter = new Emitter(graph, hasFusedMatMul);
   const fed: Port[] = [...graph.inputs];
   for (const param of graph.params) {
     const from = source(param);
@@ -97,7 +107,10 @@ class Emitter {
   readonly #tables: ReadonlySet<string>;
   #fresh = 0;
 
-  constructor(graph: Graph) {
+  readonly #hasFusedMatMul: boolean;
+
+  constructor(graph: Graph, hasFusedMatMul: boolean) {
+    this.#hasFusedMatMul = hasFusedMatMul;
     this.#tables = lookupTables(graph);
     for (const { value, name } of graph.outputs) this.#reserve(value, name);
     for (const { value, name, shape } of [...graph.inputs, ...graph.params]) {
@@ -185,6 +198,7 @@ class Emitter {
       outputs,
       inputTypes: node.inputs,
       outputTypes,
+      hasFusedMatMul: this.#hasFusedMatMul,
       node: (opType, inputs, options = {}) => this.#node(opType, inputs, options),
       ints: values => this.#constant(i64Tensor([values.length], values)),
       dims: dims => this.#dims(dims),

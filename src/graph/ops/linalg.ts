@@ -1,7 +1,7 @@
 /** @file Matrix products, with transposition flags so that weights stay as checkpoints store them ([out, in]). */
 
 import { type Dim, mulDims, type Shape, sameDim } from '../dim.ts';
-import { defineOp, expectOperands, type GradOps } from '../op.ts';
+import { defineOp, type EmitContext, expectOperands, type GradOps } from '../op.ts';
 import type { TensorType, Value } from '../value.ts';
 import { broadcastShapes } from './elementwise.ts';
 import { reshape } from './movement.ts';
@@ -71,10 +71,25 @@ const applyMatMul = defineOp<MatMulAttrs>({
   emit: c => {
     const { transA, transB, alpha } = c.attrs;
     if (!transA && !transB && alpha === 1) return void c.node('MatMul', c.inputs, { outputs: c.outputs });
+    if (!c.hasFusedMatMul) return emitPlain(c);
     const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
     c.node('FusedMatMul', c.inputs, { domain: 'com.microsoft', attributes, outputs: c.outputs });
   },
 });
+
+/** The same of standard ops. ONNX Runtime transposes weights once, while it loads them. */
+function emitPlain(c: EmitContext<MatMulAttrs>): void {
+  const { transA, transB, alpha } = c.attrs;
+  const operands = [transA, transB].map((flips, i) => {
+    if (!flips) return c.inputs[i]!;
+    const rank = c.inputTypes[i]!.shape.length;
+    const perm = [...Array(rank - 2).keys(), rank - 1, rank - 2];
+    return c.node('Transpose', [c.inputs[i]!], { attributes: { perm } });
+  });
+  if (alpha === 1) return void c.node('MatMul', operands, { outputs: c.outputs });
+  const factor = c.scalar(alpha, c.outputTypes[0]!.dtype);
+  c.node('Mul', [c.node('MatMul', operands), factor], { outputs: c.outputs });
+}
 
 /**
  * `alpha · A · B` over the last two axes, batch axes broadcast. Defaults: no transposition, alpha 1. The inner size must not

@@ -14,6 +14,7 @@ import {
   toFloat32,
 } from '../../../src/core/index.ts';
 import * as g from '../../../src/graph/index.ts';
+import { compile } from '../../../src/runtime/index.ts';
 import { compileOutputs, rngFor, run } from './harness.ts';
 import { type OnnxGraph, readOnnx } from './onnx-reader.ts';
 
@@ -191,5 +192,36 @@ describe('parameters in a file', () => {
       byteLength: 48,
     };
     await expect(compileOutputs({ y }, () => source)).rejects.toThrow(/none\.bin/);
+  });
+});
+
+describe('products without FusedMatMul', () => {
+  const a = g.input('a', 'f32', [2, 3, 5]);
+  const flipped = g.input('flipped', 'f32', [2, 5, 3]);
+  const b = g.input('b', 'f32', [2, 5, 4]);
+  const rng = rngFor('plain');
+  const random = (shape: readonly number[]) =>
+    f32Tensor(
+      shape,
+      Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => rng.normal()),
+    );
+
+  test('are transposed and scaled by standard ops', async () => {
+    const outputs = {
+      plain: g.matMul(a, b),
+      left: g.matMul(flipped, b, { transA: true }),
+      right: g.matMul(b, b, { transB: true, alpha: 0.5 }),
+    };
+    const graph = g.buildGraph(outputs);
+    const model = g.emitOnnx(graph, fed, { hasFusedMatMul: false });
+    expect(opTypes(readOnnx(model.bytes))).toEqual(['MatMul', 'Transpose', 'MatMul', 'Transpose', 'MatMul', 'Mul']);
+    const feeds = { a: random([2, 3, 5]), flipped: random([2, 5, 3]), b: random([2, 5, 4]) };
+    using executable = await compile(model, { threads: 1 });
+    using fused = await compileOutputs(outputs);
+    const [got, want] = [await run(executable, feeds), await run(fused, feeds)];
+    for (const [name, { data, shape }] of Object.entries(want)) {
+      expect(got[name]!.shape).toEqual(shape);
+      for (const [i, value] of data.entries()) expect(got[name]!.data[i]).toBeCloseTo(value, 5);
+    }
   });
 });

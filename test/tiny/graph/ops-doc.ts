@@ -61,6 +61,7 @@ function onnxOps(record: g.OpRecord): string[] {
       outputs: outputs.map(y => `${y.id}`),
       inputTypes: inputs,
       outputTypes: outputs,
+      hasFusedMatMul: true,
       node: (opType, _inputs, { domain } = {}) => {
         found.add(domain ? `${domain}.${opType}` : opType);
         return opType;
