@@ -37,9 +37,9 @@ const HELP = `
 Forms: float and f16 (not rounded), w8a8, w8a16, w16a16 (whole numbers by output), int8, int4 (by blocks of 32 inputs).
 Plans: mixed8 (w8a8, and w8a16 where activations have outliers), mixed4 (int4 for half of the language model, the rest w8a16).
 
-What w8a8 and int4 lose is made small by calibration: the model reads a few pages, and a LLaVA two drawn pictures; its layers
-are scaled by what they then read, and rounded so that each weight makes up for the errors of those before it (GPTQ). The other
-forms gain by it too, when it is asked for: --calibrate gives other texts (.txt, .md) and pictures; several times.
+Calibration keeps what rounding loses small: the model reads a few pages, and a LLaVA two drawn pictures; layers in w8a8 and int4
+are scaled by what they then read, and all of 8 and 4 bits are rounded so that each weight makes up for the errors of those before
+it (GPTQ). --calibrate gives other texts (.txt, .md) and pictures; several times.
 
 --report compares the copy with the original: relative error of each layer's outputs, perplexity and likeliest tokens of a
 text, answers. The text and the questions that are built in need no download.`;

@@ -131,4 +131,78 @@ ms, and memory grew by 3%. The slow path is now only taken when the file is larg
 Teacher: Who can tell me why leaves are green? Ana: Because of chlorophyll. Teacher: Right. And why do they turn yellow in
 autumn? Ben: The tree takes the chlorophyll back, and then we see the other colours that were there all the time. Teacher: Very
 good. So is the yellow new? Ben: No, it was only hidden.
+
+A glacier moves a few centimetres a day. Stones that fall on its back are carried down the valley and dropped where the ice melts,
+in long walls called moraines; from such walls, far from any mountain, people first understood that ice had once covered half of
+Europe. The last of these cold times ended about 11,700 years ago. Since then the sea has risen by some 120 metres.
+
+User: I have eggs, spinach, rice and half an onion. What can I cook?
+Assistant: You could make fried rice: cook the rice and let it cool, fry the onion until it is golden, add the rice and the
+spinach, then push everything to one side of the pan and scramble two eggs on the other. Mix, and season with soy sauce or salt
+and pepper. It takes about twenty minutes. Would you like a recipe without rice?
+User: No, thanks. How many calories does that have?
+Assistant: About 450 per serving, if you use one tablespoon of oil and 150 g of cooked rice.
+
+| model   | parameters | memory (MB) | tokens/s | accuracy |
+|---------|-----------:|------------:|---------:|---------:|
+| small   |      125 M |         310 |    142.0 |   41.8 % |
+| medium  |      350 M |         780 |     61.3 |   47.2 % |
+| large   |      1.3 B |       2,650 |     17.9 |   53.6 % |
+
+As the table shows, memory grows nearly in proportion to the number of parameters, whereas accuracy grows with its logarithm. All
+figures are medians of five runs on the same machine; a warm-up run was left out. To reproduce them, call \`make bench\` and
+compare the output with \`results/2024-06-03.json\`. Differences of less than 2% are noise.
+
+The woman in the photo is standing at the edge of a tennis court, holding a racket in her right hand. She wears a white cap and a
+blue skirt. Behind her there is a fence with several people watching, and one of them, a boy with a red backpack, is taking a
+picture. Based on the long shadows, the match is probably being played early in the morning or late in the day.
+
+import json
+from pathlib import Path
+
+class Store:
+    """Keeps small records in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records = json.loads(path.read_text()) if path.exists() else {}
+
+    def put(self, key: str, value: object) -> None:
+        if not key:
+            raise ValueError("key: expected a name, got ''")
+        self.records[key] = value
+        self.path.write_text(json.dumps(self.records, indent=2))
+
+When my brother was seven he decided to dig a hole to the other side of the world. He began behind the shed, where the ground was
+soft, and he worked for three afternoons with a toy spade and a saucepan. On the fourth day he reached water. He came running into
+the kitchen, muddy to the elbows, and shouted that he had found the sea. My mother turned off the tap, looked at him for a while
+and said: "Then you had better learn to swim before supper."
+
+There are three kinds of rock. Igneous rock forms when molten material cools, either slowly below the ground, as granite does, or
+quickly at the surface, as basalt. Sedimentary rock is made of grains that wind and water have laid down in layers: sandstone,
+limestone, chalk. When either of them is pressed and heated deep in the crust, it turns into metamorphic rock such as marble or
+slate. Over millions of years each kind can become any other.
+
+Should cities ban cars from their centres? Those in favour point out that streets without traffic are safer, quieter and cleaner,
+and that shops often earn more, not less, once people can walk there. Opponents reply that not everybody can walk or cycle: the
+old, the ill, and those who live far from a station depend on their cars. Both sides are partly right. A fair plan would close some
+streets, keep others open for residents, buses and deliveries, and spend the income from parking on better trains.
+
+Error: cannot open "settings.yaml": no such file or directory (code 2)
+    at readSettings (src/settings.ts:41:11)
+    at main (src/main.ts:12:20)
+Hint: run \`setup --defaults\` to create it, or pass \`--config FILE\`.
+
+Step 1: Turn off the power at the main switch. Step 2: Remove the cover plate and the two screws that hold the old socket. Step 3:
+Note which wire is connected to which terminal, or take a photograph. Step 4: Loosen the terminals, pull out the wires, and connect
+them to the new socket in the same order. Step 5: Screw it in, put the cover back and switch on the power. If the fuse blows, call
+an electrician.
+
+Mozart was born in Salzburg in January 1756. By the age of six he had played before the Empress; at eight he wrote his first
+symphony, at twelve his first opera. He travelled for more than ten of his thirty-five years, mostly by coach, over bad roads and in
+all weathers, and wrote wherever he stopped. He died in December 1791 and left more than six hundred works.
+
+Review: 4 out of 5 stars. The headphones are light, the sound is clear, and the battery lasts for two working days. I took one star
+off because the buttons are too small to find without looking, and because the case, which costs extra, does not close properly.
+Would buy again? Yes, at the current price of $59.99, but not at the original $89.
 `;

@@ -31,7 +31,8 @@ import {
   paramSources,
   QUANTIZATION_KEY,
 } from '../model-folder.ts';
-import { type Calibration, type CalibrationTask, calibrate, MIGRATED_FORMATS } from './calibrate.ts';
+import { type Calibration, type CalibrationTask, calibrate } from './calibrate.ts';
+import { COMPENSATED_FORMATS } from './compensate.ts';
 import { LayerEncoder } from './encode-layer.ts';
 import { graphsOf, type LinearLayer, linearLayers, resolveFormats } from './layers.ts';
 import { RootFile } from './root-file.ts';
@@ -41,8 +42,8 @@ import { calibrationSamples, type SampleOptions } from './samples.ts';
 export interface QuantizeOptions {
   readonly quantization: Quantization;
   /**
-   * What is read to choose the rounding of layers that gain by it, `w8a8` and `int4`; false: nothing, weights are rounded by
-   * themselves. Default: pages of prose and drawn pictures.
+   * What is read to choose the rounding of layers that gain by it, all forms of 8 and 4 bits; false: nothing, weights are rounded
+   * by themselves. Default: pages of prose and drawn pictures.
    */
   readonly calibration?: SampleOptions | false;
   /**
@@ -111,7 +112,7 @@ async function calibrationOf(
   { calibration, finer = 0, onCalibration, signal }: QuantizeOptions,
 ): Promise<Calibration | undefined> {
   if (!(finer >= 0 && finer <= 1)) throw new LlavaError(`option finer: expected a part from 0 to 1, got ${finer}`);
-  const gains = finer > 0 || Array.from(task.formats.values()).some(format => MIGRATED_FORMATS.has(format));
+  const gains = finer > 0 || Array.from(task.formats.values()).some(format => COMPENSATED_FORMATS.has(format));
   if (calibration === false && finer > 0) throw new LlavaError('option finer: expected a calibration, got none');
   if (calibration === false || !(gains || calibration)) return undefined;
   const samples = await calibrationSamples(task.folder, calibration);
