@@ -11,7 +11,7 @@ import { Site, sha256, TIMING, WEIGHTS } from './support.ts';
 const LISTING = '/api/models/org/name/revision/main';
 const FILE = `/org/name/resolve/${COMMIT}/model.safetensors`;
 const HASH = sha256(WEIGHTS);
-const IMPATIENT = { timing: { ...TIMING, attempts: 8, stallMs: 1000 } };
+const IMPATIENT = { timing: { ...TIMING, attempts: 8, stallMs: 400 } };
 const HASTY = { timing: { ...TIMING, attempts: 2, stallMs: 300 } };
 const incomplete = (site: Site) => site.path('blobs', `${HASH}.incomplete`);
 
