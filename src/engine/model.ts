@@ -154,8 +154,9 @@ export class LlavaModel implements Disposable {
     return new Sequence(this.#decoder, this.language, positions, this.#maxTokens);
   }
 
-  /** Features of each image, in order. Throws {@link LlavaError} for a model without vision. */
+  /** Features of each image, in order. Throws {@link LlavaError} for images of a model without vision. */
   async encodeImages(images: readonly EncodableImage[], signal?: AbortSignal): Promise<ImageFeatures[]> {
+    if (images.length === 0) return [];
     if (this.#encoder) return this.#encoder.encode(images, signal);
     throw new LlavaError(`model ${this.name}: expected no images for a language model, got ${images.length}`);
   }

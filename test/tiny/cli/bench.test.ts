@@ -35,6 +35,17 @@ test('measures every part once, and leaves out prompts that do not fit', async (
   expect(figures.peakBytes).toBeGreaterThan(1e7);
 });
 
+test('a language model alone has no figures of pictures', async () => {
+  const config = join(root.path, 'language.json');
+  writeFileSync(config, JSON.stringify({ model_type: 'llama', ...TINY_JSON.text_config, vocab_size: 2048 }));
+  const { code, stdout, stderr } = await runCommand(['bench', '--synthetic', config, ...quick, '--json']);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  const figures = JSON.parse(stdout) as Benchmark;
+  expect(figures.vision).toBeUndefined();
+  expect(figures.firstTokenMs).toBeGreaterThan(0);
+});
+
 test('prints a table, and draws', async () => {
   const svg = join(root.path, 'figures.svg');
   const { stdout } = await runCommand(['bench', '--model', model, ...quick, '--svg', svg]);
