@@ -60,7 +60,8 @@ test('random weights of a configuration, made once for each form', async () => {
   const first = await runCommand([...argv, '--quant', 'w8a8']);
   expect(first).toMatchObject({ code: 0, stderr: '' });
   await runCommand([...argv, '--quant', 'w8a8']);
-  expect(readdirSync(join(root.path, 'cache', 'llava-ts', 'synthetic'))).toEqual([expect.stringMatching(/^w8a8-/)]);
+  const made = readdirSync(join(root.path, 'cache', 'llava-ts', 'synthetic')).filter(name => name.startsWith('w8a8-'));
+  expect(made).toHaveLength(1);
 });
 
 test.each([
