@@ -4,9 +4,9 @@
  * which 32,767 are left. Those for plain SSE, for VNNI and AMX and for arm64 (dot products and matrix products of bytes, else
  * sums in 16 bits of numbers from −128 to 127 by −127 to 127) are exact.
  *
- * Tried with onnxruntime 1.30 by scripts/check-products.mjs, emulated but for VNNI: w8a8, w8a16 and w16a16 are wrong on Haswell and
- * Skylake unless weights become u8, and exact as they are on Nehalem, Westmere, Cortex-A72, Cortex-A76, an arm64 with all extensions and
- * with VNNI; int8 and int4 in blocks are exact on all of them.
+ * Tried with onnxruntime 1.30 by scripts/check-products.mjs, emulated but for VNNI: w8a8, w8a16 and w16a16 are wrong on Haswell
+ * unless weights become u8; with that exact there and on Skylake; and exact as they are on Nehalem, Westmere, Cortex-A72, Cortex-A76,
+ * an arm64 with all extensions and with VNNI. int8 and int4 in blocks are exact on all of them.
  */
 
 import { f32Tensor, hostTensor } from '../core/index.ts';
