@@ -7,7 +7,7 @@ import { tinyImage, tinyPixels } from './tiny-model.ts';
 
 /** Features of a picture, then logits after it and text, read in two parts, the second a long one, and after each of three tokens. */
 export async function outcome(folder: string, options: LoadOptions): Promise<number[][]> {
-  using model = await loadModel(folder, { threads: 2, ...options });
+  using model = await loadModel(folder, { threads: 1, ...options });
   const layout = imageLayout(model.config as LlavaConfig, { width: 24, height: 24 });
   const [features] = await model.encodeImages([encodableImage({ pixels: tinyPixels(1), layout })]);
   const made = [Array.from(features!.data)];

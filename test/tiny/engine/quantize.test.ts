@@ -37,6 +37,10 @@ import {
 const root = temporaryFolder();
 const source = join(root.path, 'source');
 const all = (format: WeightFormat): Quantization => ({ format, exceptions: [] });
+/** Calibrating with the page that is built in takes half a second each time. */
+const SHORT = {
+  text: 'what is in this picture a cat dog red blue one two three yes no the of and on mat sat ball '.repeat(12),
+};
 /** A copy of the tiny model, made once. */
 const copies = new Map<string, Promise<string>>();
 const copyAs = (plan: PlanName): Promise<string> => {
@@ -194,7 +198,11 @@ describe('calibration', () => {
 
   test('the layers that lose most are kept finer, within a part of the weights', async () => {
     const target = join(root.path, 'finer');
-    const { errors, formats } = await quantizeModel(source, target, { quantization: all('int4'), finer: 0.2 });
+    const { errors, formats } = await quantizeModel(source, target, {
+      quantization: all('int4'),
+      finer: 0.2,
+      calibration: SHORT,
+    });
     const kept = Array.from(formats).flatMap(([path, format]) => (format === 'w8a16' ? [path] : []));
     const [worst] = [...errors].sort((one, other) => other[1] - one[1])[0]!;
     expect(kept).toContain(worst);
@@ -204,7 +212,8 @@ describe('calibration', () => {
     const weights = (paths: readonly string[]): number => paths.reduce((sum, path) => sum + sizes.get(path)!, 0);
     expect(weights(kept)).toBeLessThanOrEqual(0.2 * weights([...errors.keys()]));
     expect(openModelFolder(target).quantization!.exceptions).toEqual(expect.arrayContaining([[worst, 'w8a16']]));
-    const whole = await quantizeModel(source, join(root.path, 'finest'), { quantization: all('int4'), finer: 1 });
+    const finest = { quantization: all('int4'), finer: 1, calibration: SHORT };
+    const whole = await quantizeModel(source, join(root.path, 'finest'), finest);
     expect([...whole.errors.keys()].every(path => whole.formats.get(path) === 'w8a16')).toBe(true);
     expect(relativeError(await logitsIn(join(root.path, 'finest')), float)).toBeLessThan(LIMITS.w8a16);
   });
@@ -223,7 +232,7 @@ test('a plan gives layers their own form', async () => {
     ['vision_tower.*', 'float'],
     ['*.down_proj', 'w8a16'],
   ] as const;
-  await quantizeModel(source, target, { quantization: { format: 'w8a8', exceptions } });
+  await quantizeModel(source, target, { quantization: { format: 'w8a8', exceptions }, calibration: false });
   const { weights, quantization } = openModelFolder(target);
   expect(weights.has('vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight')).toBe(true);
   expect(quantization).toEqual({ format: 'w8a8', exceptions });
@@ -237,7 +246,7 @@ test('a tied head gets codes of its own', async () => {
   const weights: Map<string, HostTensor> = tinyWeights(config);
   await writeTinyModel(folder, { json, weights });
   const target = join(root.path, 'tied-w8a16');
-  await quantizeModel(folder, target, { quantization: all('w8a16') });
+  await quantizeModel(folder, target, { quantization: all('w8a16'), calibration: false });
   expect(openModelFolder(target).weights.has('language_model.lm_head.weight.int8')).toBe(true);
   expect(relativeError(await logitsIn(target), await logitsIn(folder))).toBeLessThan(LIMITS.w8a16);
 });
