@@ -33,10 +33,7 @@ export class Compensation implements Disposable {
     const differences = input('differences', 'f32', [dim('T'), span]);
     const ratios = input('ratios', 'f32', [dim('C'), span]);
     const graph = buildGraph({ added: matMul(differences, ratios, { transB: true }) });
-    const noParams = (): never => {
-      throw new Error('internal: compensation without parameters');
-    };
-    return new Compensation(await compile(emitOnnx(graph, noParams), { name: 'compensation', spinning: false }));
+    return new Compensation(await compile(emitOnnx(graph), { name: 'compensation', spinning: false }));
   }
 
   /** The matrix [N, K] in a form of {@link COMPENSATED_FORMATS}. */

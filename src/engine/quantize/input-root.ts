@@ -34,10 +34,7 @@ export class InputRoots implements Disposable {
   static async create(): Promise<InputRoots> {
     const rows = input('rows', 'f32', [dim('R'), dim('S')]);
     const graph = buildGraph({ gram: matMul(rows, rows, { transA: true }) });
-    const noParams = (): never => {
-      throw new Error('internal: products of inputs without parameters');
-    };
-    return new InputRoots(await compile(emitOnnx(graph, noParams), { name: 'products of inputs', spinning: false }));
+    return new InputRoots(await compile(emitOnnx(graph), { name: 'products of inputs', spinning: false }));
   }
 
   /**

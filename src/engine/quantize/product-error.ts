@@ -29,10 +29,7 @@ export class ProductError implements Disposable {
       power: reduceSumSquare(exact, [1]),
       error: reduceSumSquare(sub(exact, rounded), [1]),
     });
-    const noParams = (): never => {
-      throw new Error('internal: product error without parameters');
-    };
-    return new ProductError(await compile(emitOnnx(graph, noParams), { name: 'product error' }));
+    return new ProductError(await compile(emitOnnx(graph), { name: 'product error' }));
   }
 
   /** Root of the mean over rows of Σ error² / Σ product². */

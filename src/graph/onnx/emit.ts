@@ -52,10 +52,14 @@ export interface OnnxModel {
   readonly outputs: readonly OnnxPort[];
 }
 
-/** The ONNX form of `graph`, with `source` telling where each parameter lies. */
+const noSource = ({ name }: Port): ParamSource => {
+  throw new Error(`internal: emit: no source of the parameter ${name}`);
+};
+
+/** The ONNX form of `graph`, with `source` telling where each parameter lies. Default: for a graph without. */
 export function emitOnnx(
   graph: Graph,
-  source: (param: Port) => ParamSource,
+  source: (param: Port) => ParamSource = noSource,
   { hasFusedMatMul = true }: EmitOptions = {},
 ): OnnxModel {
   const emitter = new Emitter(graph, hasFusedMatMul);
