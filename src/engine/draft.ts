@@ -16,18 +16,21 @@ const LEAST_PROBABILITY = 0.4;
 /** What a draft model has read of one text, to go on from there. Guesses are its own greedy answers. */
 export class Draft implements Guesser, Disposable {
   readonly #model: LlavaModel;
-  readonly #sequence: Sequence;
+  readonly #positions: number;
+  /** Made by the first guess: where none is asked for, no cache is needed. */
+  #sequence: Sequence | undefined;
 
   /** @param positions room to make for the text */
   constructor(model: LlavaModel, positions: number) {
     this.#model = model;
-    this.#sequence = model.sequence(Math.min(positions, model.language.contextLength));
+    this.#positions = Math.min(positions, model.language.contextLength);
   }
 
   async guess(tokens: readonly number[], count: number, signal?: AbortSignal): Promise<readonly number[]> {
     const { contextLength, vocabSize } = this.#model.language;
     const ids = tokens.filter(id => id >= 0 && id < vocabSize);
     if (ids.length === 0 || ids.length + count > contextLength) return [];
+    this.#sequence ??= this.#model.sequence(this.#positions);
     let logits = await this.#sequence.read({ ids, images: [] }, signal);
     const guessed: number[] = [];
     while (guessed.length < count) {
@@ -40,7 +43,7 @@ export class Draft implements Guesser, Disposable {
   }
 
   dispose(): void {
-    this.#sequence.dispose();
+    this.#sequence?.dispose();
   }
 
   [Symbol.dispose](): void {
