@@ -36,6 +36,7 @@ export {
 export type { MemoryNeed } from './memory.ts';
 export { type LlavaModel, type LoadOptions, loadModel } from './model.ts';
 export { type FolderOptions, type ModelFolder, openModelFolder } from './model-folder.ts';
+export { copyOtherFiles } from './other-files.ts';
 export type { PartDescription } from './outline.ts';
 export { type Prediction, type PredictionOptions, predictions } from './predictions.ts';
 export {

@@ -1,8 +1,7 @@
 /** @file The average of models that were trained from the same start: it often names better what none of them was shown. */
 
-import { copyFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { castFloat, f32Tensor, type HostTensor, LlavaError, toFloat32 } from '../../core/index.ts';
+import { copyOtherFiles } from '../../engine/index.ts';
 import {
   openWeights,
   readTensor,
@@ -21,11 +20,7 @@ export async function saveAverage(folder: string, parts: readonly string[]): Pro
   const opened = parts.map(part => openWeights(part).entries);
   const [first] = opened;
   await saveFolderAtomic(folder, async temporary => {
-    for (const file of await readdir(parts[0]!)) {
-      if (!file.startsWith('model.safetensors') && !file.startsWith('model-')) {
-        await copyFile(join(parts[0]!, file), join(temporary, file));
-      }
-    }
+    await copyOtherFiles(parts[0]!, temporary);
     await saveWeights(
       temporary,
       Array.from(first!.keys(), name =>

@@ -1,7 +1,7 @@
 /** @file Writes a model with its linear layers quantised, tensor by tensor: in memory are one layer's weights at a time. */
 
 import { existsSync } from 'node:fs';
-import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   castFloat,
@@ -23,7 +23,6 @@ import {
 } from '../../weights/index.ts';
 import { writeGgufCompanions } from '../gguf/companions.ts';
 import { findGgufPair } from '../gguf/open-pair.ts';
-import { VOCABULARY_FILE } from '../gguf/vocabulary.ts';
 import {
   type FolderOptions,
   type ModelFolder,
@@ -31,6 +30,7 @@ import {
   paramSources,
   QUANTIZATION_KEY,
 } from '../model-folder.ts';
+import { copyOtherFiles } from '../other-files.ts';
 import { type Calibration, type CalibrationTask, calibrate } from './calibrate.ts';
 import { COMPENSATED_FORMATS } from './compensate.ts';
 import { LayerEncoder } from './encode-layer.ts';
@@ -190,17 +190,6 @@ function watched(sources: readonly TensorSource[], { onProgress, signal }: Quant
       return tensor;
     },
   }));
-}
-
-const WEIGHT_FILES = /\.(safetensors|bin|gguf|pt|pth|msgpack|h5|onnx)$|\.index\.json$/;
-
-/** Tokenizer, processor and generation settings. */
-async function copyOtherFiles(from: string, to: string): Promise<void> {
-  for (const entry of await readdir(from, { withFileTypes: true })) {
-    const isWeights = WEIGHT_FILES.test(entry.name) && entry.name !== VOCABULARY_FILE;
-    if (entry.isDirectory() || isWeights) continue;
-    await copyFile(join(from, entry.name), join(to, entry.name));
-  }
 }
 
 /** The plan with an exception for each layer that has another form than it says. */
